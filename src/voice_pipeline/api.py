@@ -1,0 +1,101 @@
+"""The pipeline from Python: ``VoiceCloningPipeline(PipelineConfig(...)).run()``."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from voice_pipeline.config import PipelineConfig
+from voice_pipeline.settings import ENVIRONMENT, load, resolve
+from voice_pipeline.workflow import Plan
+
+class PipelineError(RuntimeError):
+    """The workflow ended with an error; ``exit_code`` is Snakemake's."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class VoiceCloningPipeline:
+    """Runs the Snakemake workflow for one configuration.
+
+    ``root`` is the folder of the Snakefile; by default the checkout this package is installed
+    from.
+    """
+
+    def __init__(self, config: PipelineConfig, root: Path | None = None) -> None:
+        self.config = config
+        self.root = root or find_root()
+
+    @classmethod
+    def from_file(
+        cls, path: Path, overrides: Mapping[str, Any] | None = None
+    ) -> "VoiceCloningPipeline":
+        """From a config file, with environment and ``overrides`` laid over it."""
+        return cls(load(path, overrides))
+
+    @classmethod
+    def from_url(cls, url: str, consent: str, voice: str = "voice", **keys: Any) -> (
+        "VoiceCloningPipeline"
+    ):
+        """One voice from one recording; ``keys`` are further keys of the configuration."""
+        chosen = {"consent": consent, "sources": [url], **keys.pop("voice_keys", {})}
+        return cls(resolve({"voices": {voice: chosen}, **keys}))
+
+    @property
+    def report(self) -> Path:
+        """The page that a finished run ends in."""
+        return self.config.output_dir / "report.html"
+
+    def run(self, cores: int | None = None, options: Sequence[str] = ()) -> Path:
+        """Run everything that is not up to date; returns the report.
+
+        Sources that failed before are tried again. Those that fail now do not stop the others:
+        with ``skip_failed_sources`` a second pass finishes their voices without them. Raises
+        PipelineError when there is no report, or when a source failed.
+        """
+        Plan(self.config).retry()
+        code = self.snakemake([*_cores(cores), "--keep-going", *options])
+        if code != 0 and self.config.skip_failed_sources and self.failures():
+            code = self.snakemake([*_cores(cores), "--keep-going", *options])
+        if code != 0:
+            raise PipelineError("the workflow failed; its log is named above", code)
+        return self.report
+
+    def failures(self) -> dict[str, str]:
+        """Sources given up on: ``voice/source`` to stage and reason."""
+        plan = Plan(self.config)
+        return {
+            f"{voice}/{source}": reason
+            for voice in plan.voices
+            for source, reason in plan.failures(voice).items()
+        }
+
+    def snakemake(self, options: Sequence[str]) -> int:
+        """Run Snakemake on the configuration as it stands; returns its exit code."""
+        written = self.config.output_dir / "requested_config.yaml"
+        written.parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
+        written.write_text(text, "utf-8")
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")]
+        command += ["--configfile", str(written), *options]
+        # The environment is in the configuration already; laid on again it would beat overrides.
+        quiet = {**os.environ, **dict.fromkeys(ENVIRONMENT, "")}
+        return subprocess.run(command, env=quiet, check=False).returncode
+
+
+def find_root() -> Path:
+    """The folder with the Snakefile: the current one, or the checkout of this package."""
+    for folder in (Path.cwd(), *Path(__file__).resolve().parents):
+        if (folder / "Snakefile").is_file() and (folder / "stages").is_dir():
+            return folder
+    raise FileNotFoundError("no Snakefile here; run from the folder of the pipeline's checkout")
+
+
+def _cores(cores: int | None) -> list[str]:
+    return ["--cores", str(cores) if cores else "all"]

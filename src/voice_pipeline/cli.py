@@ -1,0 +1,103 @@
+"""From recordings to a measured, labelled clone of a consenting speaker's voice."""
+
+import argparse
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import yaml
+
+from voice_pipeline.api import PipelineError, VoiceCloningPipeline
+from voice_pipeline.settings import ConfigError, load, merge, nested, read_file, resolve
+from voice_pipeline.workflow import Plan
+
+OK, FAILED, BAD_INPUT = 0, 1, 3
+CONFIG = Path("config.yaml")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(prog="voice-clone", description=__doc__)
+    version = importlib.metadata.version("voice-pipeline")
+    parser.add_argument("--version", action="version", version=f"voice-clone {version}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the workflow, for a URL or for a config file")
+    run.add_argument("url", nargs="*", help="recordings of one voice; none: those of the config")
+    run.add_argument("--voice", default="voice", help="name of the voice of the URLs")
+    run.add_argument("--consent", help="who consented, how and when; required with a URL")
+    run.add_argument("--ref-start", type=float, help="start of the reference slice, seconds")
+    run.add_argument("--ref-end", type=float, help="end of the reference slice, seconds")
+    run.add_argument("--cores", type=int, help="cores to use; default: all")
+    run.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    run.add_argument("--profile", help="Snakemake profile, such as profiles/slurm")
+    show = commands.add_parser("config", help="check the configuration and show it as resolved")
+    retry = commands.add_parser("retry", help="forget which sources failed, to try them again")
+    for command in (run, show, retry):
+        command.add_argument("--config", type=Path, default=CONFIG, help="config file")
+        command.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="one key of the configuration, such as train.max_steps=50",
+        )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        pipeline = _pipeline(args)
+        if args.command == "config":
+            dumped = pipeline.config.model_dump(mode="json")
+            print(yaml.safe_dump(dumped, sort_keys=False, allow_unicode=True), end="")
+            return OK
+        if args.command == "retry":
+            Plan(pipeline.config).retry()
+            return OK
+        return _run(pipeline, args)
+    except (ConfigError, FileNotFoundError) as error:
+        print(f"voice-clone: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except PipelineError as error:
+        print(f"voice-clone: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def script() -> None:
+    """Console entry point."""
+    sys.exit(main())
+
+
+def _run(pipeline: VoiceCloningPipeline, args: argparse.Namespace) -> int:
+    options = ["--profile", args.profile] if args.profile else []
+    if args.dry_run:
+        return pipeline.snakemake(["--cores", "1", "--dry-run", *options])
+    report = pipeline.run(args.cores, options)
+    failures = pipeline.failures()
+    for source, reason in failures.items():
+        print(f"voice-clone: {source} failed: {reason}", file=sys.stderr)
+    print(f"report: {report}")
+    return BAD_INPUT if failures else OK
+
+
+def _pipeline(args: argparse.Namespace) -> VoiceCloningPipeline:
+    """The pipeline that the command line asks for."""
+    overrides: dict[str, object] = {}
+    for text in args.set:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text!r}: write KEY=VALUE, such as train.max_steps=50")
+        overrides = merge(overrides, nested(key, yaml.safe_load(value)))
+    urls = getattr(args, "url", [])
+    if not urls:
+        return VoiceCloningPipeline(load(args.config, overrides))
+    if not args.consent:
+        raise ConfigError("--consent is missing: say who consented, how and when")
+    times = {"start": args.ref_start, "end": args.ref_end}
+    reference = {key: value for key, value in times.items() if value is not None}
+    voice = {"consent": args.consent, "sources": urls, "reference": reference}
+    # The config file gives the models and limits, the command line the voice.
+    values = read_file(args.config) if args.config.is_file() else {}
+    return VoiceCloningPipeline(resolve({**values, "voices": {args.voice: voice}}, overrides))

@@ -1,0 +1,286 @@
+"""The one home of every setting: its name, default, limits and description.
+
+From these models come config.schema.json, docs/configuration.md and the checks that the
+Snakefile makes. Values are taken, in this order, from the command line, the environment
+(``DEFAULT_*`` and others, ``.env`` too), the config file, and the defaults below.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+# One pattern for voices and sources, in the schema and in the workflow's wildcards.
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
+NonEmpty = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Section(BaseModel):
+    """A part of the configuration; a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class Source(Section):
+    """One recording: a URL that yt-dlp knows, or a file."""
+
+    id: Name = Field(description="Name of the source in paths; unique within its voice.")
+    url: NonEmpty = Field(description="http(s) URL, or path of a local recording.")
+    licence: str = Field("", description="Licence of the recording; carried into every card.")
+
+
+class Reference(Section):
+    """Where the target speaker is heard alone: a slice of a source, or a file."""
+
+    source: Name | None = Field(None, description="Source to cut from; default: the first one.")
+    file: Path | None = Field(None, description="A file with the target speaker alone instead.")
+    start: float = Field(0.0, ge=0, description="Start of the slice, seconds.")
+    end: float = Field(15.0, gt=0, description="End of the slice, seconds.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Reference":
+        if self.end <= self.start:
+            raise ValueError(f"end ({self.end:g}) must be after start ({self.start:g})")
+        if self.file and self.source:
+            raise ValueError("give source or file, not both")
+        return self
+
+
+class Voice(Section):
+    """One speaker to clone, who has consented."""
+
+    consent: NonEmpty = Field(
+        description="Who consented, how and when; no voice is processed without it."
+    )
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = Field(
+        "en", description="Language spoken, as ISO 639 code."
+    )
+    reference: Reference = Field(default_factory=Reference)
+    sources: list[Source] = Field(
+        default_factory=list,
+        description="Recordings: URLs or files; with {id, url, licence} where more is known.",
+    )
+    sources_file: Path | None = Field(
+        None, description="Many recordings, one a row: url, then optionally id and licence (TSV)."
+    )
+    demo_text: list[NonEmpty] = Field(
+        default_factory=list, description="Sentences to say with the finished voice."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        listed = data.get("sources") or []
+        if not isinstance(listed, list):
+            raise ValueError("sources must be a list; put '- ' before each URL or file")
+        rows = [{"url": row} if isinstance(row, str) else row for row in listed]
+        if data.get("sources_file"):
+            rows += read_sources_file(Path(str(data["sources_file"])))
+        named = [
+            {**row, "id": source_id(str(row["url"]))}
+            if isinstance(row, dict) and "url" in row and not row.get("id")
+            else row
+            for row in rows
+        ]
+        return {**data, "sources": named, "sources_file": None}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Voice":
+        if not self.sources:
+            raise ValueError("has no sources; add at least one URL or file under 'sources'")
+        ids = [source.id for source in self.sources]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        if twice:
+            raise ValueError(f"source id {twice[0]!r} is there twice; give each its own 'id'")
+        if self.reference.source and self.reference.source not in ids:
+            raise ValueError(
+                f"reference.source {self.reference.source!r} is no source; there are: "
+                + ", ".join(ids)
+            )
+        return self
+
+
+class Download(Section):
+    """Getting the recording."""
+
+    sample_rate: int = Field(
+        44_100, ge=8_000, le=192_000, description="Rate of source.wav, Hz (AUDIO_SAMPLE_RATE)."
+    )
+    channels: int = Field(2, ge=1, le=2, description="Channels of source.wav (AUDIO_CHANNELS).")
+
+
+class Separate(Section):
+    """Taking away everything but voices."""
+
+    model: NonEmpty = Field(
+        "htdemucs",
+        description="Demucs model by name, a local Demucs repo folder, package:spleeter, or none.",
+    )
+    device: Device = Field("auto", description="Where it runs.")
+
+
+class Segment(Section):
+    """Who speaks when."""
+
+    encoder: NonEmpty = Field("package:resemblyzer", description="Speaker encoder.")
+    overlap_model: NonEmpty = Field(
+        "package:pyannote-segmentation",
+        description="Model that hears two people at once; none: overlap stays undetected.",
+    )
+    min_similarity: float = Field(
+        0.6, ge=0, le=1, description="Least cosine of the target's voice cluster to the reference."
+    )
+    min_margin: float = Field(
+        0.03, ge=0, le=1, description="Least lead of the target over the next voice, cosine."
+    )
+
+
+class Transcribe(Section):
+    """Words with times and confidence."""
+
+    model: NonEmpty = Field(
+        "large-v3-turbo",
+        description="Whisper: a name or Hub id of faster-whisper, a CTranslate2 folder, "
+        "or package:whisper-base.",
+    )
+    device: Device = Field("auto", description="Where it runs.")
+
+
+class Curate(Section):
+    """Which clips are kept. CSM hears at most 10 s."""
+
+    min_seconds: float = Field(1.0, ge=0.5, le=10, description="Shortest clip, seconds.")
+    max_seconds: float = Field(10.0, ge=1, le=10, description="Longest clip, seconds.")
+    min_similarity: float = Field(
+        0.65, ge=0, le=1, description="Least cosine of a clip to the reference."
+    )
+    min_confidence: float = Field(
+        0.6, ge=0, le=1, description="Least mean word probability of a clip."
+    )
+    min_dnsmos: float = Field(2.2, ge=1, le=5, description="Least overall DNSMOS of a clip.")
+    max_clipped: float = Field(
+        0.001, ge=0, le=1, description="Largest share of samples at full scale."
+    )
+    sample_rate: int = Field(
+        24_000,
+        ge=24_000,
+        le=24_000,
+        description="Rate of the clips, Hz; CSM's codec knows no other (TTS_SAMPLE_RATE).",
+    )
+    loudness: float = Field(-23.0, ge=-50, le=-10, description="Loudness of every clip, LUFS.")
+
+
+class Dataset(Section):
+    """How clips are split."""
+
+    validation: float = Field(0.1, ge=0, le=0.5, description="Share of seconds for validation.")
+    test: float = Field(0.1, ge=0, le=0.5, description="Share of seconds for the test.")
+
+
+class Train(Section):
+    """LoRA fine-tuning of CSM."""
+
+    base_model: NonEmpty = Field(
+        "unsloth/csm-1b", description="CSM to start from: Hub id or folder (DEFAULT_BASE_TTS_MODEL)."
+    )
+    max_steps: int = Field(1000, ge=1, description="Optimiser steps (DEFAULT_MAX_STEPS).")
+    batch_size: int = Field(2, ge=1, description="Clips in a batch (DEFAULT_BATCH_SIZE).")
+    gradient_accumulation: int = Field(
+        8, ge=1, description="Batches in an optimiser step (DEFAULT_GRADIENT_ACCUMULATION)."
+    )
+    learning_rate: float = Field(
+        2e-4, gt=0, le=1, description="Peak learning rate (DEFAULT_LEARNING_RATE)."
+    )
+    warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up.")
+    lora_r: int = Field(32, ge=1, le=512, description="Rank of the LoRA matrices.")
+    lora_alpha: int = Field(32, ge=1, description="Scale of the LoRA update is alpha / r.")
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the LoRA matrices.")
+    depth_fraction: float = Field(
+        1.0, gt=0, le=1, description="Share of frames the depth decoder learns from, drawn anew."
+    )
+    eval_every: int = Field(100, ge=1, description="Steps between validations.")
+    checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
+    seed: int = Field(0, ge=0, description="Seed of weights, order and draws.")
+    device: Device = Field("auto", description="Where it runs.")
+
+
+class Synthesize(Section):
+    """Speaking with the finished voice."""
+
+    context: bool = Field(True, description="Let the reference clip steer the voice.")
+    temperature: float = Field(0.9, gt=0, le=2, description="Sampling temperature.")
+    top_k: int = Field(50, ge=1, description="Codes to sample from.")
+    seed: int = Field(0, ge=0, description="Seed of the sampling.")
+    watermark: bool = Field(True, description="Mark the audio as synthetic, inaudibly.")
+    device: Device = Field("auto", description="Where it runs.")
+
+
+class Evaluate(Section):
+    """Scores of base and clone."""
+
+    max_texts: int = Field(8, ge=1, description="Test sentences to speak with each variant.")
+    whisper: NonEmpty | None = Field(
+        None, description="Whisper that counts word errors; default: transcribe.model."
+    )
+    device: Device = Field("auto", description="Where it runs.")
+
+
+class Containers(Section):
+    """Images of the stages, used with --sdm apptainer and on Kubernetes."""
+
+    prefix: str = Field("docker://voice-clone", description="What stands before /vc-STAGE:TAG.")
+    tag: str = Field("0.1.0", description="Tag of every image.")
+
+
+class PipelineConfig(Section):
+    """The whole configuration of a run."""
+
+    voices: dict[Name, Voice] = Field(min_length=1, description="The voices to clone, by name.")
+    output_dir: Path = Field(Path("results"), description="Results (DEFAULT_OUTPUT_DIR).")
+    work_dir: Path = Field(Path("work"), description="Intermediate files; can be made again.")
+    skip_failed_sources: bool = Field(
+        True,
+        description="A source whose stage has failed is left out of its voice on the next run "
+        "and named in the report; false: it is tried again, and its voice waits for it.",
+    )
+    download: Download = Field(default_factory=Download)
+    separate: Separate = Field(default_factory=Separate)
+    segment: Segment = Field(default_factory=Segment)
+    transcribe: Transcribe = Field(default_factory=Transcribe)
+    curate: Curate = Field(default_factory=Curate)
+    dataset: Dataset = Field(default_factory=Dataset)
+    train: Train = Field(default_factory=Train)
+    synthesize: Synthesize = Field(default_factory=Synthesize)
+    evaluate: Evaluate = Field(default_factory=Evaluate)
+    containers: Containers = Field(default_factory=Containers)
+
+
+def source_id(url: str) -> str:
+    """A name for a source from its URL: YouTube's video id, else the last part of the path."""
+    parts = urlsplit(url)
+    video = parse_qs(parts.query).get("v") if "youtube." in parts.netloc else None
+    stem = video[0] if video else Path(parts.path).stem or parts.netloc
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:64].rstrip("-")
+    # A YouTube id may begin with a dash or underscore, a name may not.
+    return name if re.fullmatch(NAME_PATTERN, name) else f"s{name}"[:64]
+
+
+def read_sources_file(path: Path) -> list[dict[str, str]]:
+    """Rows of a TSV of sources: url, id, licence; blank lines and # comments are passed over."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise ValueError(f"sources_file {path}: cannot be read ({error.strerror})") from None
+    rows = []
+    for line in lines:
+        cells = [cell.strip() for cell in line.split("\t")]
+        if not cells[0] or cells[0].startswith("#") or cells[0] == "url":
+            continue
+        rows.append(dict(zip(("url", "id", "licence"), cells, strict=False)))
+    return rows

@@ -1,0 +1,191 @@
+"""What the Snakefile asks: the checked configuration, the sources of a voice, the images."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from voice_pipeline.config import NAME_PATTERN, PipelineConfig, Source, Voice
+from voice_pipeline.settings import ConfigError, resolve
+
+TRY_AGAIN = 75  # a stage's exit code for passing trouble
+
+# The wildcards of the workflow take the same names as the configuration.
+WILDCARD = NAME_PATTERN
+
+
+class Plan:
+    """One checked configuration, as the Snakefile uses it."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self.config = config
+        self.work = config.work_dir
+        self.results = config.output_dir
+
+    @property
+    def voices(self) -> list[str]:
+        """Names of the voices."""
+        return list(self.config.voices)
+
+    def voice(self, name: str) -> Voice:
+        """One voice's part of the configuration."""
+        return self.config.voices[name]
+
+    def sources(self, voice: str) -> list[str]:
+        """Ids of the sources a voice is made from: all but those passed over as failed."""
+        ids = [source.id for source in self.voice(voice).sources]
+        failed = self.failures(voice) if self.config.skip_failed_sources else {}
+        # When all have failed they are tried again: better their reasons than an empty dataset.
+        return [name for name in ids if name not in failed] or ids
+
+    def failures(self, voice: str) -> dict[str, str]:
+        """Sources that a stage gave up on for good, with stage and reason.
+
+        A stage leaves ``<output>.failed.json`` for them; passing trouble does not count.
+        """
+        found = {}
+        for source in self.voice(voice).sources:
+            for path in self._failure_files(voice, source.id):
+                told = json.loads(path.read_text("utf-8"))
+                if told["exit_code"] != TRY_AGAIN:
+                    found[source.id] = f"{told['stage']}: {told['message']}"
+        return found
+
+    def retry(self) -> None:
+        """Forget what failed, so that the next run tries it again."""
+        for voice in self.voices:
+            for source in self.voice(voice).sources:
+                for path in self._failure_files(voice, source.id):
+                    path.unlink()
+
+    def start(self, config: Mapping[str, Any]) -> None:
+        """Before the first job: keep the configuration as used, say what is passed over."""
+        write_resolved(config, self.results / "run_config.yaml")
+        if not self.config.skip_failed_sources:
+            return
+        for voice in self.voices:
+            for source, reason in self.failures(voice).items():
+                print(
+                    f"passing over {voice}/{source}, which failed: {reason} "
+                    "(voice-clone retry tries it again)",
+                    file=sys.stderr,
+                )
+
+    def tell_failures(self) -> None:
+        """After a run that failed: what was given up on, and how to go on."""
+        told = [
+            f"  {voice}/{source}: {reason}"
+            for voice in self.voices
+            for source, reason in self.failures(voice).items()
+        ]
+        if told and self.config.skip_failed_sources:
+            print(
+                "These sources failed. Run the same command again to go on without them, or mend "
+                "them and run: voice-clone retry\n" + "\n".join(told),
+                file=sys.stderr,
+            )
+
+    def clips(self, wildcards: Any) -> list[str]:
+        """The clip folders that a voice's dataset is made from."""
+        folder = self.results / wildcards.voice / "clips"
+        return [str(folder / source) for source in self.sources(wildcards.voice)]
+
+    def vocals(self, wildcards: Any) -> list[str]:
+        """The separated vocals of a voice's sources, in the order of ``segments``."""
+        return self._of_sources(wildcards.voice, "vocals.flac")
+
+    def segments(self, wildcards: Any) -> list[str]:
+        """The segments of a voice's sources, in the order of ``vocals``."""
+        return self._of_sources(wildcards.voice, "segments.jsonl")
+
+    def evaluation_whisper(self, wildcards: Any) -> str:
+        """The Whisper that counts word errors: its own, or the one that transcribes."""
+        return self.config.evaluate.whisper or self.config.transcribe.model
+
+    def results_of_all(self, wildcards: Any) -> list[str]:
+        """Everything that the report tells of."""
+        found = []
+        for voice, chosen in self.config.voices.items():
+            folder = self.results / voice
+            found += [str(folder / "clips" / source) for source in self.sources(voice)]
+            found += [str(folder / name) for name in ("dataset", "adapter", "scores.json")]
+            found += [str(folder / "speech")] if chosen.demo_text else []
+        return found
+
+    def reference_source(self, voice: str) -> str:
+        """Id of the source that the reference is cut from."""
+        chosen = self.voice(voice)
+        return chosen.reference.source or chosen.sources[0].id
+
+    def reference_audio(self, voice: str) -> str:
+        """The file that the reference is cut from: separated vocals, or the file given."""
+        given = self.voice(voice).reference.file
+        source = self.reference_source(voice)
+        return str(given or self.work / voice / source / "vocals.flac")
+
+    def source(self, voice: str, source: str) -> Source:
+        """One source's part of the configuration."""
+        return next(row for row in self.voice(voice).sources if row.id == source)
+
+    def local_file(self, wildcards: Any) -> list[str]:
+        """The recording, where it is a file that is there: then its changes rerun the download.
+
+        A missing file is left to the download, which fails alone and says why.
+        """
+        url = self.source(wildcards.voice, wildcards.source).url
+        return [url] if Path(url).is_file() else []
+
+    def url(self, wildcards: Any) -> str:
+        """URL or path of a source."""
+        return self.source(wildcards.voice, wildcards.source).url
+
+    def licence(self, wildcards: Any) -> str:
+        """Licence of a source, "" where none is given."""
+        return self.source(wildcards.voice, wildcards.source).licence
+
+    def reference_of(self, wildcards: Any) -> str:
+        """See reference_audio."""
+        return self.reference_audio(wildcards.voice)
+
+    def image(self, stage: str) -> str:
+        """The container image of a stage."""
+        containers = self.config.containers
+        return f"{containers.prefix}/vc-{stage}:{containers.tag}"
+
+    def _of_sources(self, voice: str, name: str) -> list[str]:
+        return [str(self.work / voice / source / name) for source in self.sources(voice)]
+
+    def _failure_files(self, voice: str, source: str) -> list[Path]:
+        places = [(self.work / voice / source, "*"), (self.results / voice / "clips", source)]
+        return sorted(p for folder, stem in places for p in folder.glob(f"{stem}.failed.json"))
+
+
+def plan(config: dict[str, Any], overrides: Mapping[str, Any] | None = None) -> Plan:
+    """Check Snakemake's ``config`` and complete it in place with every default.
+
+    A configuration that cannot be used ends the run with one line and exit code 3, instead of
+    Snakemake's traceback.
+    """
+    try:
+        checked = resolve(config, overrides)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(3)
+    made = Plan(checked)
+    config.clear()
+    config.update(checked.model_dump(mode="json"))
+    # The stages' commands stand beside the interpreter that runs this, activated or not.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return made
+
+
+def write_resolved(config: Mapping[str, Any], path: Path) -> None:
+    """Write the configuration as it was used, only when it has changed."""
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    if not path.is_file() or path.read_text("utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")

@@ -1,0 +1,119 @@
+"""Audio in and out: float32 samples in [-1, 1], shape [frames] or [frames, channels]."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from vc_common import files, tools
+from vc_common.errors import InputError, ToolError
+
+Samples = npt.NDArray[np.float32]
+
+ENGINE_RATE = 16_000  # Hz: what Silero VAD, Whisper, the speaker encoder and DNSMOS hear
+TTS_RATE = 24_000  # Hz: what Mimi, the codec of CSM, speaks
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file says of its first audio stream: Hz, channels, seconds, codec."""
+
+    rate: int
+    channels: int
+    seconds: float
+    codec: str
+
+
+def probe(path: Path) -> AudioInfo:
+    """Ask ffprobe about the first audio stream; raises InputError when there is none."""
+    try:
+        said = tools.run(
+            ["ffprobe", "-v", "error", "-select_streams", "a:0", "-of", "json"]
+            + ["-show_entries", "stream=sample_rate,channels,codec_name,duration:format=duration"]
+            + [str(path)]
+        )
+    except ToolError as error:
+        raise InputError(f"{path}: not a media file that ffmpeg reads ({error})") from None
+    described = json.loads(said)
+    streams = described.get("streams", [])
+    if not streams:
+        raise InputError(f"{path}: has no audio; give a recording with an audio track")
+    stream = streams[0]
+    seconds = stream.get("duration") or described.get("format", {}).get("duration") or 0
+    return AudioInfo(
+        int(stream["sample_rate"]), int(stream["channels"]), float(seconds), stream["codec_name"]
+    )
+
+
+def read(path: Path, rate: int | None = None, mono: bool = True) -> tuple[Samples, int]:
+    """Read a whole file; returns samples and their rate in Hz.
+
+    With ``rate`` the samples are resampled to it; with ``mono`` channels are averaged to
+    [frames]. Raises InputError naming the file when it cannot be read as audio.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    try:
+        samples, found = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        samples, found = _decode_with_ffmpeg(path)
+    out: Samples = samples.mean(axis=1) if mono else samples
+    return (resample(out, found, rate), rate) if rate else (out, found)
+
+
+def read_span(path: Path, start: float, end: float) -> tuple[Samples, int]:
+    """Read [start, end) seconds of a WAV or FLAC as mono, without loading the rest."""
+    with soundfile.SoundFile(path) as file:
+        first = round(start * file.samplerate)
+        file.seek(min(first, file.frames))
+        samples = file.read(round(end * file.samplerate) - first, dtype="float32", always_2d=True)
+        return samples.mean(axis=1), file.samplerate
+
+
+def write(path: Path, samples: Samples, rate: int) -> None:
+    """Write 16-bit audio atomically; the suffix says the format (.wav, .flac)."""
+    with files.atomic(path) as partial:
+        soundfile.write(partial, np.clip(samples, -1.0, 1.0), rate, subtype="PCM_16")
+
+
+def resample(samples: Samples, old: int, new: int) -> Samples:
+    """Resample along the first axis with soxr's high-quality filter."""
+    if old == new:
+        return samples
+    import soxr
+
+    out: Samples = soxr.resample(samples, old, new, quality="HQ").astype(np.float32, copy=False)
+    return out
+
+
+def convert(source: Path, target: Path, rate: int, channels: int) -> None:
+    """Let ffmpeg write the first audio stream of ``source`` as 16-bit PCM to ``target``."""
+    tools.run(
+        ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", str(source), "-map", "0:a:0"]
+        + ["-ac", str(channels), "-ar", str(rate), "-c:a", "pcm_s16le", "-rf64", "auto"]
+        + [str(target)]
+    )
+
+
+def rms_db(samples: Samples) -> float:
+    """Root-mean-square level in dB relative to full scale; -120 for digital silence."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
+    return 10 * float(np.log10(max(power, 1e-12)))
+
+
+def _decode_with_ffmpeg(path: Path) -> tuple[Samples, int]:
+    """Decode what libsndfile does not know, through a temporary WAV beside nothing of the user's."""
+    import tempfile
+
+    info = probe(path)
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder) / "decoded.wav"
+        try:
+            convert(path, wav, info.rate, info.channels)
+        except ToolError as error:
+            raise InputError(f"{path}: cannot be decoded ({error})") from None
+        samples, rate = soundfile.read(wav, dtype="float32", always_2d=True)
+    return samples, rate

@@ -1,0 +1,105 @@
+"""JSON-lines files between stages, one typed row a line."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vc_common import files
+from vc_common.errors import InputError
+
+Row = TypeVar("Row")
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """Who speaks in [start, end) seconds. The rows of a source tile it.
+
+    ``label``: target, other, overlap, uncertain, music or silence. ``speaker``: the voice's
+    number within this recording, "" where nobody speaks. ``similarity``: cosine to the
+    reference. ``margin``: by how much the target's centroid beats the nearest other voice.
+    """
+
+    start: float
+    end: float
+    label: str
+    speaker: str = ""
+    similarity: float | None = None
+    margin: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Word:
+    """One word in [start, end) seconds with its probability in [0, 1].
+
+    ``stretch`` counts the stretches of target speech that were transcribed one by one. Its own
+    figures stand in each of its words: Whisper's ``no_speech`` probability, the ``compression``
+    ratio of its text (text that repeats itself compresses well), the ``language`` heard.
+    """
+
+    start: float
+    end: float
+    word: str
+    confidence: float
+    stretch: int
+    no_speech: float
+    compression: float
+    language: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One training clip: a file relative to the clips folder, its text and its figures.
+
+    ``start`` and ``end`` are seconds in the source. ``similarity`` is the cosine to the
+    reference, ``confidence`` the mean word probability, ``dnsmos`` the overall DNSMOS (1 to 5).
+    """
+
+    clip: str
+    file_name: str
+    text: str
+    voice: str
+    source: str
+    start: float
+    end: float
+    seconds: float
+    language: str
+    licence: str
+    similarity: float
+    confidence: float
+    dnsmos: float
+    loudness: float
+
+
+@dataclasses.dataclass(frozen=True)
+class LedgerRow:
+    """What became of [start, end) seconds of a source; ``reason`` is "" for kept seconds."""
+
+    start: float
+    end: float
+    kept: bool
+    reason: str = ""
+    clip: str = ""
+
+
+def write_rows(path: Path, rows: Iterable[Any]) -> None:
+    """Write dataclass rows, one JSON object a line, atomically."""
+    with files.atomic(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """Read rows of one kind; raises InputError with file and line when a row does not fit."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the stage that writes it first")
+    rows = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(kind(**json.loads(line)))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise InputError(f"{path}:{number}: not a {kind.__name__} row ({error})") from None
+    return rows

@@ -1,0 +1,100 @@
+"""The record that a stage leaves beside its output, and the one it leaves when it fails."""
+
+import argparse
+import contextlib
+import importlib.metadata
+import platform
+import re
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vc_common import files
+
+# Options that say how to talk, not what to compute.
+_NOT_PARAMETERS = {"log_level", "log_format", "quiet", "record_failure"}
+
+
+def record_path(output: Path) -> Path:
+    """Where the record of ``output`` lies: ``vocals.flac`` -> ``vocals.flac.run.json``."""
+    return output.with_name(output.name + ".run.json")
+
+
+def failure_path(output: Path) -> Path:
+    """Where the failure of ``output`` is told: ``vocals.flac`` -> ``vocals.flac.failed.json``."""
+    return output.with_name(output.name + ".failed.json")
+
+
+@contextlib.contextmanager
+def recorded(prog: str, args: argparse.Namespace, output: Path | None) -> Iterator[dict[str, Any]]:
+    """Time the block and write its record when it succeeds; yields the dict of its figures."""
+    if output is not None:
+        failure_path(output).unlink(missing_ok=True)
+    figures: dict[str, Any] = {}
+    started, clock, cpu = time.time(), time.perf_counter(), time.process_time()
+    yield figures
+    if output is None or str(output) == "-":
+        return
+    files.write_json(
+        record_path(output),
+        {
+            "stage": prog.removeprefix("vc-"),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
+            "seconds": round(time.perf_counter() - clock, 3),
+            "cpu_seconds": round(time.process_time() - cpu, 3),
+            "peak_memory_mb": round(peak_memory_mb(), 1),
+            "device": figures.pop("device", "cpu"),
+            "parameters": {
+                name: str(value) if isinstance(value, Path) else value
+                for name, value in sorted(vars(args).items())
+                if name not in _NOT_PARAMETERS and not isinstance(value, list)
+            },
+            "figures": figures,
+            "versions": versions(prog),
+        },
+    )
+
+
+def write_failure(prog: str, output: Path, exit_code: int, message: str) -> None:
+    """Say beside ``output`` why it is not there."""
+    files.write_json(
+        failure_path(output),
+        {
+            "stage": prog.removeprefix("vc-"),
+            "exit_code": exit_code,
+            "message": message,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        },
+    )
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process, or the largest of its children, has held, in MB."""
+    kib = max(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+    )
+    # macOS counts bytes where Linux counts KiB.
+    return kib / 1e6 if sys.platform == "darwin" else kib * 1024 / 1e6
+
+
+def versions(distribution: str) -> dict[str, str]:
+    """Versions of Python, of the stage's distribution, and of what that directly requires."""
+    found = {"python": platform.python_version()}
+    pending, seen = [distribution], set()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found[name] = importlib.metadata.version(name)
+            requires = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if name.startswith("vc-"):
+            pending += [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in requires]
+    return dict(sorted(found.items()))

@@ -1,0 +1,1 @@
+"""The target's speech cut into clips worth learning from."""

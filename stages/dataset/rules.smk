@@ -1,0 +1,27 @@
+"""The clips of all sources of a voice as one Hugging Face dataset."""
+
+
+rule dataset:
+    input:
+        clips=PLAN.clips,
+    output:
+        dataset=directory("<results>/{voice}/dataset"),
+        record="<results>/{voice}/dataset.run.json",
+    log:
+        "<logs>/{voice}/dataset.log",
+    container:
+        PLAN.image("dataset")
+    threads: 1
+    resources:
+        mem_mb=4000,
+        disk_mb=4000,
+        runtime="30m",
+    params:
+        consent=lookup(within=config, dpath="voices/{voice}/consent"),
+        language=lookup(within=config, dpath="voices/{voice}/language"),
+        validation=lookup(within=config, dpath="dataset/validation"),
+        test=lookup(within=config, dpath="dataset/test"),
+    shell:
+        "vc-dataset {input.clips:q} --voice {wildcards.voice:q} --consent {params.consent:q}"
+        " --language {params.language:q} --validation {params.validation} --test {params.test}"
+        " --output {output.dataset:q} 2> {log:q}"

@@ -1,0 +1,1 @@
+"""The clips of a voice as one Hugging Face dataset."""

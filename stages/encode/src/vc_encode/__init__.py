@@ -1,0 +1,1 @@
+"""The codec's codes of every clip, once."""

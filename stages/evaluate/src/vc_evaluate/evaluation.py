@@ -1,0 +1,174 @@
+"""The evaluation: every variant speaks every text, real speech gives ceiling and floor."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vc_common import audio, csm, files, log, speakers, watermark, whisper
+from vc_common.audio import TTS_RATE
+
+from vc_evaluate import data, variants
+from vc_evaluate.data import Clip
+from vc_evaluate.judge import Judge, Verdict, means
+from vc_evaluate.variants import Sampling
+
+TARGET_CLIPS = 40  # enough for a centroid that more would not move
+FLOOR_STRETCHES = 20
+FLOOR_SECONDS = 10.0  # of a stretch that is longer, as long as a clip may be
+
+logger = log.get("evaluate")
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One text spoken by one variant; ``file`` is relative to the speech folder."""
+
+    text: str
+    file: str
+    similarity: float
+    wer: float | None
+    dnsmos: float
+    stopped: bool
+    seconds: float
+    heard: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bench:
+    """What every variant is tried with."""
+
+    texts: Sequence[Clip]
+    model: csm.Csm
+    context: Sequence[csm.Utterance]
+    judge: Judge
+    how: Sampling
+    folder: Path
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Evaluate as the command line says; writes the speech folder and the scores."""
+    watermark.check()
+    notes: list[str] = []
+    texts, split = data.choose_texts(args.dataset, args.max_texts)
+    if split != "test":
+        notes.append(
+            "The test split is empty: texts come from validation, which chose the adapter."
+        )
+    stretches = data.others(args.vocals, args.segments, FLOOR_STRETCHES)
+    reference, _ = audio.read(args.reference, TTS_RATE)
+    target = [
+        clip.samples for clip in data.spread(data.read_split(args.dataset, "train"), TARGET_CLIPS)
+    ]
+    if not target:
+        notes.append("No training clip: similarity is to the reference recording alone.")
+
+    device = csm.choose_device(args.device)
+    model = csm.load(args.base_model, device, adapter=str(args.adapter))
+    hear = whisper.Transcriber(args.whisper, device)
+    language = texts[0].language
+    encoder = speakers.SpeakerEncoder(args.encoder, device)
+    judge = Judge(encoder, hear, target or [reference], language)
+    context = []
+    if any(name.endswith("+context") for name in args.variants):
+        context = [variants.context(model, args.reference, args.reference_text, hear, language)]
+        if not args.reference_text:
+            notes.append(f"The context's text is what Whisper heard: “{context[0].text}”")
+
+    ceiling = [judge.judge(clip.samples, clip.text) for clip in texts]
+    floor = [judge.judge(_stretch(*found), None) for found in stretches]
+    if not floor:
+        notes.append(f"No floor: {_why_no_floor(args)}.")
+
+    spoken: dict[str, Any] = {}
+    folder = args.speech_dir or args.output.with_name("evaluation")
+    with files.atomic_folder(folder) as partial:
+        how = Sampling(args.seed, args.temperature, args.top_k)
+        bench = _Bench(texts, model, context, judge, how, partial)
+        for name in args.variants:
+            spoken[name] = _variant(name, bench)
+            logger.info("%s", _line(name, spoken[name]))
+        files.write_json(
+            args.output,
+            {
+                "voice": texts[0].voice,
+                "texts": len(texts),
+                "split": split,
+                "variants": spoken,
+                "ceiling": _figures(ceiling, args.seed),
+                "floor": _figures(floor, args.seed) if floor else None,
+                "encoder": args.encoder,
+                "whisper": args.whisper,
+                "base_model": args.base_model,
+                "adapter": str(args.adapter),
+                "notes": notes,
+            },
+        )
+    logger.info("wrote %s; what was spoken lies in %s", args.output, folder)
+    return {
+        "device": device,
+        "texts": len(texts),
+        "utterances": len(texts) * len(spoken),
+        "target_clips": len(target),
+        "floor_stretches": len(floor),
+        "similarity": {name: told["similarity"] for name, told in spoken.items()},
+    }
+
+
+def _variant(name: str, bench: _Bench) -> dict[str, Any]:
+    """Let one variant speak all texts into the bench's folder; returns its means and items."""
+    items, verdicts, took = [], [], 0.0
+    place = name.replace("+", "-")
+    for number, clip in enumerate(log.progress(bench.texts, desc=name, unit="text")):
+        # A seed a text, the same for every variant: they differ by model, not by luck.
+        how = dataclasses.replace(bench.how, seed=bench.how.seed + number)
+        spoken = variants.speak(bench.model, name, bench.context, clip.text, how)
+        took += spoken.took
+        file = f"{place}/{number:03d}.wav"
+        variants.write(bench.folder / file, spoken.samples)
+        verdict = bench.judge.judge(spoken.samples, clip.text)
+        verdicts.append(verdict)
+        items.append(
+            Item(
+                text=clip.text,
+                file=file,
+                similarity=round(verdict.similarity, 4),
+                wer=None if verdict.wer is None else round(verdict.wer, 4),
+                dnsmos=round(verdict.dnsmos, 4),
+                stopped=spoken.stopped_by_itself,
+                seconds=round(len(spoken.samples) / TTS_RATE, 3),
+                heard=verdict.heard,
+            )
+        )
+    seconds = sum(item.seconds for item in items)
+    return {
+        **_figures(verdicts, bench.how.seed),
+        "stop_rate": round(sum(item.stopped for item in items) / len(items), 4),
+        "real_time_factor": round(seconds / took, 4) if took else None,
+        "items": [dataclasses.asdict(item) for item in items],
+    }
+
+
+def _stretch(recording: Path, row: Any) -> audio.Samples:
+    end = min(row.end, row.start + FLOOR_SECONDS)
+    samples, rate = audio.read_span(recording, row.start, end)
+    return audio.resample(samples, rate, TTS_RATE)
+
+
+def _figures(verdicts: Sequence[Verdict], seed: int) -> dict[str, Any]:
+    return dataclasses.asdict(means(verdicts, seed))
+
+
+def _why_no_floor(args: argparse.Namespace) -> str:
+    if not args.vocals:
+        return "no recordings were given with --vocals and --segments"
+    return f"nobody else speaks for {data.MIN_OTHER_SECONDS:g} s in the recordings"
+
+
+def _line(name: str, told: dict[str, Any]) -> str:
+    wer = "-" if told["wer"] is None else f"{told['wer']:.0%}"
+    return (
+        f"{name}: similarity {told['similarity']:.2f}, word errors {wer}, "
+        f"DNSMOS {told['dnsmos']:.2f}, stopped by itself {told['stop_rate']:.0%}"
+    )

@@ -1,0 +1,24 @@
+"""One page that shows, plays and measures everything."""
+
+
+rule report:
+    input:
+        PLAN.results_of_all,
+    output:
+        report="<results>/report.html",
+        record="<results>/report.html.run.json",
+    log:
+        "<logs>/report.log",
+    container:
+        PLAN.image("report")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        disk_mb=1000,
+        runtime="20m",
+    params:
+        results=lookup(within=config, dpath="output_dir"),
+        work=lookup(within=config, dpath="work_dir"),
+    shell:
+        "vc-report {params.results:q} --work {params.work:q}"
+        " --output {output.report:q} 2> {log:q}"

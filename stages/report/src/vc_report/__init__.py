@@ -1,0 +1,1 @@
+"""One page to hear and judge a run by."""

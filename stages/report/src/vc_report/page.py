@@ -1,0 +1,173 @@
+"""From the tree to the page: what to show of a voice, in the template's words."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jinja2
+from vc_common.manifests import Clip
+
+from vc_report import charts, players, words
+from vc_report.tree import Run, Voice
+
+MICRO_BASE = "csm-micro"  # the base whose speech is noise
+REAL_BASE = "unsloth/csm-1b"
+
+
+def render(run: Run, clips_per_voice: int) -> tuple[str, int]:
+    """The page as HTML, and how many players it holds."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("vc_report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(
+        number=words.number,
+        percent=words.percent,
+        clock=words.clock,
+        figure=words.figure,
+        reason=words.reason,
+        variant=words.variant,
+    )
+    environment.globals.update(
+        audio=players.data_uri, web=_web, figures=words.FIGURES, reasons=words.REASONS
+    )
+    html = environment.get_template("report.html.j2").render(
+        run=run,
+        voices=[_voice(voice, run, clips_per_voice) for voice in run.voices],
+        failures=[failure for voice in run.voices for failure in voice.all_failures()],
+        unfinished=_unfinished(run),
+        micro=any(MICRO_BASE in _base_model(voice, run) for voice in run.voices),
+        real_base=REAL_BASE,
+        versions=_versions(run.records),
+        made=time.strftime("%Y-%m-%d %H:%M %Z"),
+    )
+    return html, html.count("<audio ")
+
+
+def _voice(voice: Voice, run: Run, clips_per_voice: int) -> dict[str, Any]:
+    return {
+        "voice": voice,
+        "base_model": _base_model(voice, run),
+        "summary": _summary(voice.scores),
+        "timelines": [
+            (source, charts.timeline(source.rows)) for source in voice.sources if source.rows
+        ],
+        "reasons": voice.by_reason(),
+        "clips": spread(voice.clips, clips_per_voice),
+        "loss_curve": charts.loss_curve(voice.training),
+        "training": _training(voice, run),
+        "scale": charts.similarity_scale(voice.scores or {}),
+        "gain": _gain(voice.scores),
+        "before_after": _before_after(voice),
+        "speech": [
+            {**row, "path": voice.folder / "speech" / str(row.get("file", ""))}
+            for row in voice.speech
+        ],
+        "facts": {
+            name: value
+            for name, value in voice.reference_facts.items()
+            if isinstance(value, str | int | float) and not isinstance(value, bool)
+        },
+    }
+
+
+def spread(clips: Sequence[tuple[Clip, Path]], count: int) -> list[tuple[Clip, Path]]:
+    """``count`` clips, evenly over all of them in their order."""
+    if count >= len(clips):
+        return list(clips)
+    return [clips[i * len(clips) // count] for i in range(count)]
+
+
+def _base_model(voice: Voice, run: Run) -> str:
+    """The base that this voice's adapter was trained on, or the configured one."""
+    told = voice.training_facts.get("base_model")
+    return str(told or (run.config.get("train") or {}).get("base_model") or "")
+
+
+def _summary(scores: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Base, LoRA, floor and ceiling, each a dict of figures (empty when not there)."""
+    scores = scores or {}
+    variants = scores.get("variants") or {}
+    return {
+        "base": variants.get("base") or variants.get("base+context") or {},
+        "lora": variants.get("lora") or variants.get("lora+context") or {},
+        "floor": scores.get("floor") or {},
+        "ceiling": scores.get("ceiling") or {},
+    }
+
+
+def _gain(scores: Mapping[str, Any] | None) -> float | None:
+    """How far LoRA comes on the way from floor to ceiling: 0 at the floor, 1 at the ceiling."""
+    told = _summary(scores)
+    lora, floor, ceiling = (told[x].get("similarity") for x in ("lora", "floor", "ceiling"))
+    if None in (lora, floor, ceiling) or ceiling <= floor:
+        return None
+    return float((lora - floor) / (ceiling - floor))
+
+
+def _training(voice: Voice, run: Run) -> dict[str, Any]:
+    """Steps, seconds, first and last losses; empty without a training record."""
+    if not voice.training:
+        return {}
+    losses = [row["loss"] for row in voice.training if row.get("loss") is not None]
+    checked = [row["val_loss"] for row in voice.training if row.get("val_loss") is not None]
+    took = [
+        row.get("seconds")
+        for row in run.records
+        if row.get("stage") == "train" and row.get("voice") == voice.name
+    ]
+    return {
+        "steps": voice.training[-1].get("step"),
+        "seconds": took[-1] if took else None,
+        "loss": (losses[0], losses[-1]) if losses else None,
+        "validation": (checked[0], checked[-1]) if checked else None,
+    }
+
+
+def _before_after(voice: Voice) -> dict[str, Any]:
+    """The evaluated texts as rows, each with one item per variant (None when it has none)."""
+    variants = (voice.scores or {}).get("variants") or {}
+    items = {name: told.get("items") or [] for name, told in variants.items()}
+    rows = []
+    for number in range(max((len(found) for found in items.values()), default=0)):
+        cells = [found[number] if number < len(found) else None for found in items.values()]
+        text = next((cell.get("text", "") for cell in cells if cell), "")
+        rows.append(
+            {
+                "text": text,
+                "cells": [
+                    cell and {**cell, "path": voice.folder / "evaluation" / str(cell.get("file"))}
+                    for cell in cells
+                ],
+            }
+        )
+    return {"names": list(items), "rows": rows}
+
+
+def _unfinished(run: Run) -> list[dict[str, str]]:
+    """Sources without a ledger and without a failure: the run was stopped, or a record is gone."""
+    return [
+        {"where": f"{voice.name} / {source.id}", "reached": source.reached}
+        for voice in run.voices
+        for source in voice.sources
+        if source.state == "unfinished"
+    ]
+
+
+def _versions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Each package with its version; several versions when stages differ."""
+    found: dict[str, set[str]] = {}
+    for row in records:
+        for name, version in (row.get("versions") or {}).items():
+            found.setdefault(str(name), set()).add(str(version))
+    return {name: ", ".join(sorted(found[name])) for name in sorted(found)}
+
+
+def _web(url: str) -> str:
+    """The address when a browser may follow it, else "": a recording can name any address."""
+    return url if urlsplit(url).scheme in ("http", "https") else ""

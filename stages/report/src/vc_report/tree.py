@@ -1,0 +1,257 @@
+"""What a run left on disk, read into one typed tree; what is missing is noted, not fatal."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import soundfile
+import yaml
+from vc_common import files, ledger
+from vc_common.errors import InputError
+from vc_common.manifests import Clip, LedgerRow, read_rows
+
+from vc_report import failures
+from vc_report.failures import Failure
+
+Row = TypeVar("Row")
+
+# What a source passes through, by the file that shows it.
+STEPS = (
+    ("download", "source.wav"),
+    ("separate", "vocals.flac"),
+    ("segment", "segments.jsonl"),
+    ("transcribe", "words.jsonl"),
+)
+
+
+@dataclass
+class Source:
+    """One recording of a voice; ``seconds`` is None when nothing says how long it is."""
+
+    id: str
+    title: str
+    url: str
+    licence: str
+    seconds: float | None
+    rows: list[LedgerRow]
+    clips: list[Clip]
+    failures: list[Failure]
+    reached: str
+
+    @property
+    def kept(self) -> float:
+        """Seconds that became clips."""
+        return sum(row.end - row.start for row in self.rows if row.kept)
+
+    @property
+    def state(self) -> str:
+        """kept, empty (a ledger without kept seconds), failed or unfinished."""
+        if self.failures:
+            return "failed"
+        if not self.rows:
+            return "unfinished"
+        return "kept" if self.kept else "empty"
+
+
+@dataclass
+class Voice:
+    """One voice: its sources and what was made of them. ``notes`` says what is missing and why."""
+
+    name: str
+    folder: Path
+    consent: str
+    language: str
+    sources: list[Source]
+    failures: list[Failure]
+    reference: Path | None = None
+    reference_facts: dict[str, Any] = field(default_factory=dict)
+    training: list[dict[str, Any]] = field(default_factory=list)
+    training_facts: dict[str, Any] = field(default_factory=dict)
+    speech: list[dict[str, Any]] = field(default_factory=list)
+    scores: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all sources whose length is known."""
+        return sum(source.seconds or 0.0 for source in self.sources)
+
+    @property
+    def kept(self) -> float:
+        """Seconds that became clips."""
+        return sum(source.kept for source in self.sources)
+
+    @property
+    def clips(self) -> list[tuple[Clip, Path]]:
+        """All clips with the files that hold them."""
+        return [
+            (clip, self.folder / "clips" / source.id / clip.file_name)
+            for source in self.sources
+            for clip in source.clips
+        ]
+
+    def by_reason(self) -> dict[str, float]:
+        """Seconds kept and dropped over all sources, by reason, largest first."""
+        return ledger.seconds_by_reason(row for source in self.sources for row in source.rows)
+
+    def all_failures(self) -> list[Failure]:
+        """The cause of every failed source, then the voice's own."""
+        return [source.failures[0] for source in self.sources if source.failures] + self.failures
+
+
+@dataclass
+class Run:
+    """One run of the workflow."""
+
+    config: dict[str, Any]
+    voices: list[Voice]
+    records: list[dict[str, Any]]
+
+
+def read(results: Path, work: Path) -> Run:
+    """Read a results folder and its work folder.
+
+    Raises InputError when there is no usable ``run_config.yaml``: then nothing says which
+    voices and sources there should be.
+    """
+    path = results / "run_config.yaml"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run the workflow first: it writes it")
+    try:
+        config = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    voices = config.get("voices") if isinstance(config, dict) else None
+    if not isinstance(voices, dict) or not voices:
+        raise InputError(f"{path}: voices: is empty; name at least one voice")
+    records = [
+        {**row, "voice": name} for name in voices for row in _records([work / name, results / name])
+    ]
+    return Run(
+        config, [_voice(results, work, name, told or {}) for name, told in voices.items()], records
+    )
+
+
+def _voice(results: Path, work: Path, name: str, told: dict[str, Any]) -> Voice:
+    folder = results / name
+    notes: list[str] = []
+    entries = [
+        entry if isinstance(entry, dict) else {"url": str(entry)}
+        for entry in told.get("sources") or []
+    ]
+    sources = [_source(work, folder, name, entry, notes) for entry in entries]
+    voice = Voice(
+        name=name,
+        folder=folder,
+        consent=str(told.get("consent", "")),
+        language=str(told.get("language", "")),
+        sources=sources,
+        failures=failures.of_voice(results, name),
+        notes=notes,
+    )
+    reference = folder / "reference" / "reference.wav"
+    voice.reference = reference if reference.is_file() else None
+    voice.reference_facts = _object(reference.with_suffix(".json"), notes)
+    voice.training = _objects(folder / "adapter" / "training.jsonl", notes)
+    voice.training_facts = _object(folder / "adapter" / "training.json", notes)
+    voice.speech = _objects(folder / "speech" / "speech.jsonl", notes)
+    voice.scores = _object(folder / "scores.json", notes) or None
+    _name_missing(voice)
+    return voice
+
+
+def _source(
+    work: Path, folder: Path, voice: str, entry: dict[str, Any], notes: list[str]
+) -> Source:
+    name = str(entry.get("id") or entry.get("url", ""))
+    place = work / voice / name
+    facts = _object(place / "source.json", notes)
+    rows = _rows(folder / "clips" / name / "ledger.jsonl", LedgerRow, notes)
+    reached = [stage for stage, file in STEPS if (place / file).is_file()]
+    return Source(
+        id=name,
+        title=str(facts.get("title") or name),
+        url=str(facts.get("url") or entry.get("url") or ""),
+        licence=str(facts.get("licence") or entry.get("licence") or ""),
+        seconds=rows[-1].end if rows else _seconds(place / "source.wav"),
+        rows=rows,
+        clips=_rows(folder / "clips" / name / "metadata.jsonl", Clip, notes),
+        failures=failures.of_source(work, folder / "clips", voice, name),
+        reached=reached[-1] if reached else "",
+    )
+
+
+def _name_missing(voice: Voice) -> None:
+    """Note every missing part of a voice and the reason, where one is known."""
+    parts = [
+        ("reference", "reference recording", voice.reference is not None),
+        ("curate", "kept clips", bool(voice.clips)),
+        ("dataset", "dataset", (voice.folder / "dataset").is_dir()),
+        ("train", "training record", bool(voice.training)),
+        ("synthesize", "speech of the demo texts", bool(voice.speech)),
+        ("evaluate", "scores", voice.scores is not None),
+    ]
+    causes = {failure.stage: failure.message for failure in voice.failures}
+    for number, (stage, what, there) in enumerate(parts):
+        if there:
+            continue
+        before = [what for _, what, there in parts[:number] if not there]
+        if stage in causes:
+            why = f"{stage} failed: {causes[stage]}"
+        elif stage == "curate" and any(source.failures for source in voice.sources):
+            why = "no source came through; the failures are named above"
+        elif before:
+            why = f"there is no {before[-1]} to make it from"
+        else:
+            why = f"{stage} has not run yet"
+        voice.notes.append(f"No {what}: {why}.")
+
+
+def _records(folders: list[Path]) -> list[dict[str, Any]]:
+    """The run records under some folders, with the output each lies beside, in stage order."""
+    found = []
+    for folder in folders:
+        for path in sorted(folder.rglob("*.run.json")) if folder.is_dir() else []:
+            row = _object(path, [])
+            if row:
+                output = path.relative_to(folder).as_posix().removesuffix(".run.json")
+                found.append({**row, "output": output})
+    order = {stage: place for place, stage in enumerate(failures.STAGES)}
+    return sorted(found, key=lambda row: (order.get(str(row.get("stage")), 99), row["output"]))
+
+
+def _seconds(path: Path) -> float | None:
+    try:
+        return float(soundfile.info(path).duration)
+    except (OSError, soundfile.LibsndfileError):
+        return None
+
+
+def _object(path: Path, notes: list[str]) -> dict[str, Any]:
+    """A JSON object, or {} when it is missing (silently) or unreadable (noted)."""
+    if not path.is_file():
+        return {}
+    try:
+        value = files.read_json(path)
+    except InputError as error:
+        notes.append(str(error))
+        return {}
+    if isinstance(value, dict):
+        return value
+    notes.append(f"{path}: not a JSON object; remove it and run again")
+    return {}
+
+
+def _rows(path: Path, kind: type[Row], notes: list[str]) -> list[Row]:
+    """Rows of one kind, or [] when the file is missing (silently) or unreadable (noted)."""
+    if not path.is_file():
+        return []
+    try:
+        return read_rows(path, kind)
+    except (InputError, UnicodeDecodeError) as error:
+        notes.append(str(error))
+        return []
+
+
+def _objects(path: Path, notes: list[str]) -> list[dict[str, Any]]:
+    return [dict(row) for row in _rows(path, dict, notes)]

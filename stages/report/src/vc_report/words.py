@@ -1,0 +1,103 @@
+"""The words of the page: reasons, figures and formats, in the reader's language."""
+
+import math
+from typing import Any
+
+MISSING = "–"
+
+REASONS = {
+    "kept": "one speaker, clean, with text: it became a clip",
+    "silence": "nobody speaks",
+    "music": "music without speech",
+    "other_speaker": "somebody else speaks",
+    "overlap": "two speak at once",
+    "uncertain_speaker": "too close to call who speaks",
+    "no_words": "speech in which no word was recognised",
+    "too_short": "too short for a clip between two pauses",
+    "too_long": "no pause within the longest clip",
+    "low_similarity": "does not sound like the reference",
+    "low_confidence": "the words are not sure enough",
+    "low_quality": "too noisy or too damaged to learn from",
+    "clipped": "the recording is overdriven",
+    "wrong_language": "another language",
+    "hallucination": "text that nobody said",
+    "duplicate": "said in another clip already",
+}
+
+FIGURES = (
+    (
+        "similarity",
+        "Speaker similarity",
+        "Cosine between the speech and the target's own clips, heard by a speaker encoder. Higher "
+        "is closer; read it between the floor (other people) and the ceiling (the target).",
+    ),
+    (
+        "wer",
+        "Word error rate",
+        "Words that Whisper hears otherwise than they were asked for. 0 % is best; above 100 % "
+        "happens when it hears more words than there are.",
+    ),
+    (
+        "dnsmos",
+        "DNSMOS",
+        "How clean the speech sounds to a model trained on listeners' votes, 1 (bad) to "
+        "5 (excellent).",
+    ),
+    (
+        "stop_rate",
+        "Stop rate",
+        "How often generation ended by itself and not at the length limit.",
+    ),
+    (
+        "real_time_factor",
+        "Speed",
+        "Seconds of speech made in one second; above 1 is faster than one can listen.",
+    ),
+)
+
+VARIANTS = {
+    "base": "Base",
+    "base+context": "Base + context",
+    "lora": "LoRA",
+    "lora+context": "LoRA + context",
+}
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A figure for people, or a dash when there is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return MISSING
+    return f"{value:,.{digits}f}"
+
+
+def percent(value: Any) -> str:
+    """A share as a percentage, or a dash."""
+    shown = number(value * 100 if isinstance(value, int | float) else None, 0)
+    return shown if shown == MISSING else f"{shown}\N{NO-BREAK SPACE}%"
+
+
+def clock(seconds: Any) -> str:
+    """Seconds as ``m:ss`` or ``h:mm:ss``, or a dash."""
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        return MISSING
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def figure(value: Any, name: str) -> str:
+    """One of FIGURES in its own unit."""
+    if name in ("wer", "stop_rate"):
+        return percent(value)
+    shown = number(value)
+    return f"{shown} ×" if name == "real_time_factor" and shown != MISSING else shown
+
+
+def reason(name: str) -> str:
+    """``other_speaker`` as people write it."""
+    return name.replace("_", " ")
+
+
+def variant(name: str) -> str:
+    """A variant's heading."""
+    return VARIANTS.get(name, name)

@@ -1,0 +1,304 @@
+"""The page is whole: it plays, its seconds add up, it names what failed, it loads nothing."""
+
+import base64
+import dataclasses
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from vc_common import manifests
+from vc_report import charts, cli, page
+
+RATE = 24_000
+SECONDS = 75.5
+LEDGER = [
+    manifests.LedgerRow(0.0, 4.25, False, "silence"),
+    manifests.LedgerRow(4.25, 31.5, True, "", "talk-0001"),
+    manifests.LedgerRow(31.5, 40.0, False, "other_speaker"),
+    manifests.LedgerRow(40.0, 62.0, True, "", "talk-0002"),
+    manifests.LedgerRow(62.0, SECONDS, False, "music"),
+]
+EVIL = 'He said <script>alert("x")</script> & left'
+VARIANTS = ("base", "base+context", "lora", "lora+context")
+
+
+class Page(HTMLParser):
+    """What a browser would load and show."""
+
+    void = frozenset({"meta", "link", "br", "img", "rect", "line", "circle", "polyline"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.shown = ""
+        self.feed(text)
+        assert not self.open, f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.void:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] not in (["style"], ["script"]):
+            self.shown += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def sounds(self) -> list[tuple[np.ndarray, int]]:
+        prefix = "data:audio/mpeg;base64,"
+        sources = [str(player["src"]) for player in self.named("audio")]
+        assert all(source.startswith(prefix) for source in sources)
+        return [
+            soundfile.read(io.BytesIO(base64.b64decode(source.removeprefix(prefix))))
+            for source in sources
+        ]
+
+
+def tone(path: Path, seconds: float, rate: int = RATE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(round(seconds * rate)) / rate
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * 220 * time), rate, subtype="PCM_16")
+
+
+def put(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), "utf-8")
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def record(path: Path, stage: str) -> None:
+    put(
+        path.with_name(path.name + ".run.json"),
+        {
+            "stage": stage,
+            "seconds": 12.5,
+            "cpu_seconds": 20.0,
+            "peak_memory_mb": 321.0,
+            "device": "cpu",
+            "parameters": {"model": "some-model"},
+            "figures": {"count": 3},
+            "versions": {"python": "3.11.9", f"vc-{stage}": "0.1.0"},
+        },
+    )
+
+
+def clip(number: int, text: str, seconds: float) -> manifests.Clip:
+    name = f"talk-{number:04d}"
+    return manifests.Clip(
+        clip=name, file_name=f"{name}.flac", text=text, voice="ada", source="talk",
+        start=4.25, end=4.25 + seconds, seconds=seconds, language="en", licence="CC0-1.0",
+        similarity=0.81, confidence=0.93, dnsmos=3.2, loudness=-20.0,
+    )  # fmt: skip
+
+
+def config(results: Path, base_model: str = "models/csm-micro") -> None:
+    sources = [
+        {"id": "talk", "url": "https://example.org/talk", "licence": "CC0-1.0"},
+        {"id": "gone", "url": "javascript:alert(1)", "licence": "CC0-1.0"},
+    ]
+    voice = {"consent": "Ada Example, written", "language": "en", "sources": sources}
+    # JSON is YAML, too.
+    put(
+        results / "run_config.yaml", {"voices": {"ada": voice}, "train": {"base_model": base_model}}
+    )
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A whole run of one voice, one of whose two sources failed."""
+    results, source = tmp_path / "results", tmp_path / "work" / "ada" / "talk"
+    voice = results / "ada"
+    config(results)
+    put(source / "source.json", {"title": "A talk", "url": "https://example.org/talk"})
+    record(source / "vocals.flac", "separate")
+    put(
+        tmp_path / "work/ada/gone/source.wav.failed.json",
+        {"stage": "download", "exit_code": 75, "message": "answered 404 <gone>", "time": "now"},
+    )
+    tone(voice / "reference/reference.wav", 3.0, 44_100)
+    put(voice / "reference/reference.json", {"seconds": 3.0, "similarity": 0.9})
+    manifests.write_rows(voice / "clips/talk/ledger.jsonl", LEDGER)
+    clips = [clip(1, EVIL, 2.0), clip(2, "Good morning.", 1.5)]
+    manifests.write_rows(voice / "clips/talk/metadata.jsonl", clips)
+    for row in clips:
+        tone(voice / "clips/talk" / row.file_name, row.seconds)
+    (voice / "dataset").mkdir()
+    training = [
+        {"step": step, "loss": 5.0 / step, "val_loss": 4.0 / step if step % 5 == 0 else None}
+        for step in range(1, 21)
+    ]
+    lines(voice / "adapter/training.jsonl", training)
+    record(voice / "adapter", "train")
+    tone(voice / "speech/000.wav", 1.0)
+    lines(voice / "speech/speech.jsonl", [{"file": "000.wav", "text": "A demo.", "seconds": 1.0}])
+    variants = {}
+    for name in VARIANTS:
+        file = f"{name.replace('+', '-')}/000.wav"
+        tone(voice / "evaluation" / file, 1.25)
+        item = {
+            "text": EVIL, "file": file, "similarity": 0.6, "wer": 1.5, "dnsmos": 2.0,
+            "stopped": True, "seconds": 1.25, "heard": "",
+        }  # fmt: skip
+        variants[name] = {
+            "similarity": 0.6, "similarity_ci": [0.5, 0.7], "wer": 1.5, "dnsmos": 2.0,
+            "stop_rate": 1.0, "real_time_factor": 0.5, "items": [item],
+        }  # fmt: skip
+    put(
+        voice / "scores.json",
+        {
+            "voice": "ada", "texts": 1, "split": "test", "variants": variants,
+            "ceiling": {"similarity": 0.85, "wer": 0.03, "dnsmos": 3.2},
+            "floor": {"similarity": 0.5, "dnsmos": 3.1}, "notes": [],
+        },
+    )  # fmt: skip
+    return results
+
+
+def make(results: Path, *options: str) -> Page:
+    output = results / "report.html"
+    command = [str(results), "--work", str(results.parent / "work"), "-o", str(output), *options]
+    assert cli.main(command) == 0
+    return Page(output.read_text("utf-8"))
+
+
+def test_players_hold_the_audio_of_the_tree(results: Path) -> None:
+    sounds = make(results).sounds()
+    assert [rate for _, rate in sounds] == [RATE] * len(sounds)
+    seconds = [len(samples) / rate for samples, rate in sounds]
+    assert seconds == pytest.approx([3.0, 2.0, 1.5, 1.25, 1.25, 1.25, 1.25, 1.0], abs=0.06)
+    for samples, rate in sounds:
+        assert samples.ndim == 1
+        spectrum = np.abs(np.fft.rfft(samples))
+        assert np.argmax(spectrum) * rate / len(samples) == pytest.approx(220, abs=2)
+
+
+def test_nothing_is_loaded_from_elsewhere(results: Path) -> None:
+    made = make(results)
+    sources = [attributes["src"] or "" for _, attributes in made.tags if "src" in attributes]
+    assert all(source.startswith("data:") for source in sources)
+    links = [attributes.get("href") or "" for _, attributes in made.tags if "href" in attributes]
+    assert [link for link in links if not link.startswith("#")] == ["https://example.org/talk"]
+    assert not made.named("link")
+    assert "javascript:alert(1)" in made.shown
+
+
+def test_ledger_in_the_page_covers_the_source(results: Path) -> None:
+    marks = [mark for mark in make(results).named("rect") if str(mark["class"]).startswith("r-")]
+    assert sum(float(str(mark["width"])) for mark in marks) == pytest.approx(SECONDS)
+    kept = sum(float(str(mark["width"])) for mark in marks if mark["class"] == "r-kept")
+    assert kept == pytest.approx(49.25)
+
+
+def test_text_is_escaped(results: Path) -> None:
+    made = make(results)
+    assert EVIL in made.shown
+    assert len(made.named("script")) == 1
+
+
+def test_failed_source_is_named_with_its_reason_and_remedy(results: Path) -> None:
+    shown = make(results).shown
+    assert "ada / gone failed at download: answered 404 <gone>" in shown
+    assert "run the workflow again" in shown
+
+
+def test_micro_base_says_that_it_proves_no_voice(results: Path) -> None:
+    assert page.REAL_BASE in make(results).shown
+    config(results, "unsloth/csm-1b")
+    assert "proves the mechanics" not in make(results).shown
+
+
+def test_figures_stand_in_summary_and_scores(results: Path) -> None:
+    shown = make(results).shown.replace("\N{NO-BREAK SPACE}", " ")
+    for said in ("floor 0.50 · ceiling 0.85", "150 %", "0.50 ×", "29 % of the way", "5.000→0.250"):
+        assert said in shown
+
+
+def test_accessible_names(results: Path) -> None:
+    made = make(results)
+    assert all(player.get("aria-label") for player in made.named("audio"))
+    assert all(svg.get("aria-label") for svg in made.named("svg"))
+    assert len(made.named("caption")) == len(made.named("table"))
+
+
+def test_number_of_clip_players_is_bounded(results: Path) -> None:
+    assert len(make(results, "--clips-per-voice", "1").named("audio")) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("scores.json", None, "No scores: evaluate has not run yet."),
+        ("scores.json", "{", "scores.json: not valid JSON"),
+        ("adapter/training.jsonl", None, "No training record: train has not run yet."),
+        ("clips/talk/metadata.jsonl", "{}\n", "not a Clip row"),
+        ("speech/000.wav", None, "cannot be played"),
+        ("reference/reference.wav", "no audio", "cannot be played"),
+    ],
+)
+def test_missing_or_broken_part_is_named(
+    results: Path, name: str, content: str | None, said: str
+) -> None:
+    path = results / "ada" / name
+    path.unlink()
+    if content is not None:
+        path.write_text(content, "utf-8")
+    assert said in make(results).shown
+
+
+def test_run_in_which_everything_failed(tmp_path: Path) -> None:
+    config(tmp_path / "results")
+    (tmp_path / "work").mkdir()
+    put(
+        tmp_path / "results/ada/reference/reference.wav.failed.json",
+        {"stage": "reference", "exit_code": 3, "message": "two speakers", "time": "now"},
+    )
+    made = make(tmp_path / "results")
+    assert "No reference recording: reference failed: two speakers." in made.shown
+    assert "ada / talk is unfinished" in made.shown
+    assert not made.named("audio")
+
+
+@pytest.mark.parametrize("content", [None, "voices: [", "voices: {}", "\xff"])
+def test_unusable_results_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    if content is not None:
+        (results / "run_config.yaml").write_bytes(content.encode("latin-1"))
+    output = tmp_path / "report.html"
+    assert cli.main([str(results), "--work", str(tmp_path), "-o", str(output)]) == 3
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not output.exists()
+    assert not list(tmp_path.glob(".partial*"))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (1, 1000), (3.91, 4.02), (-0.1, 1.0)])
+def test_ticks_are_few_and_within(low: float, high: float) -> None:
+    found = charts.ticks(low, high)
+    assert 3 <= len(found) <= 7
+    assert low <= found[0] and found[-1] <= high
+
+
+def test_clips_are_spread_over_the_sources() -> None:
+    clips = [(dataclasses.replace(clip(1, "", 1.0), clip=str(n)), Path()) for n in range(10)]
+    assert [row.clip for row, _ in page.spread(clips, 3)] == ["0", "3", "6"]

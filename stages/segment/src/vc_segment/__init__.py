@@ -1,0 +1,1 @@
+"""Who speaks when in a recording, and who of them is the target speaker."""

@@ -1,0 +1,102 @@
+"""What a separator is, and how one is chosen by name."""
+
+import importlib.resources
+from pathlib import Path
+from typing import Protocol
+
+from vc_common import models
+from vc_common.audio import Samples
+from vc_common.errors import InputError
+
+SPLEETER = "package:spleeter"
+NONE = "none"
+
+
+class Separator(Protocol):
+    """Keeps the voice of a piece of stereo audio.
+
+    ``rate`` is the sample rate in Hz it wants, None for any; ``device`` is where it computes.
+    """
+
+    rate: int | None
+    device: str
+
+    def separate(self, samples: Samples) -> Samples:
+        """The voice in ``samples`` [frames, 2] at ``rate``, in the same shape."""
+        ...
+
+
+class PassThrough:
+    """Keeps everything: for recordings that hold nothing but voices."""
+
+    rate: int | None = None
+    device = "cpu"
+
+    def separate(self, samples: Samples) -> Samples:
+        """``samples`` as they are."""
+        return samples
+
+
+def load(name: str, device: str) -> Separator:
+    """The separator called ``name``; raises InputError when there is none of that name."""
+    if name == NONE:
+        return PassThrough()
+    if name == SPLEETER:
+        from vc_separate.spleeter import SpleeterSeparator
+
+        return SpleeterSeparator(Path(models.resolve(SPLEETER)), _device(device))
+    if name.startswith(models.PREFIX):
+        raise InputError(f"model {name!r}: not a separator; the packaged one is {SPLEETER}")
+    from vc_separate.demucs import DemucsSeparator
+
+    repo, model = _demucs_model(name)
+    return DemucsSeparator(model, repo, _device(device))
+
+
+def _device(wanted: str) -> str:
+    """``cpu`` or ``cuda``; raises InputError for a GPU that is not there."""
+    import torch
+
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise InputError("device 'cuda': torch sees no GPU here; use --device auto or cpu")
+    return "cuda" if there and wanted != "cpu" else "cpu"
+
+
+def _demucs_model(name: str) -> tuple[Path | None, str]:
+    """The local repository (None: the public one) and the model's name in it."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        held = _held_by(path)
+        if len(held) != 1:
+            there = ", ".join(sorted(held)) or "no .th and no .yaml file"
+            raise InputError(f"model {name!r}: the folder holds {there}; give {name}/NAME of one")
+        return path, held.pop()
+    if path.parent.is_dir() and path.name in _held_by(path.parent):
+        return path.parent, path.name
+    public = _public_names()
+    if name in public or name.startswith("hf://"):
+        return None, name
+    raise InputError(
+        f"model {name!r}: no such folder and no known name; "
+        f"give a folder with a demucs .th file, {SPLEETER}, {NONE} or one of: {', '.join(public)}"
+    )
+
+
+def _held_by(folder: Path) -> set[str]:
+    """Names of the models in a demucs repository: bags (.yaml) if any, else single ones (.th).
+
+    A checksum may follow a single model's name after a dash, as demucs writes them.
+    """
+    bags = {path.stem for path in folder.glob("*.yaml")}
+    return bags or {path.stem.rsplit("-", 1)[0] for path in folder.glob("*.th")}
+
+
+def _public_names() -> list[str]:
+    """Names of the models that demucs itself knows where to fetch."""
+    remote = importlib.resources.files("demucs") / "remote"
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in remote.iterdir()
+        if entry.name.endswith(".yaml")
+    )

@@ -1,0 +1,202 @@
+"""vc-separate keeps the voice, its timing and its rate, and says clearly what it cannot use."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from vc_common import audio, errors, files
+from vc_separate import cli, engine
+
+RATE = 44_100
+SPEECH = Path(__file__).parents[4] / "shared" / "speech" / "kathleen" / "flac24k"
+
+Array = npt.NDArray[np.float32]
+
+
+def separate(source: Path, output: Path, *options: str) -> int:
+    return cli.main([str(source), "-o", str(output), "--device", "cpu", *options])
+
+
+def band(seconds: float) -> Array:
+    """Chords, a bass drum and a shaker in stereo [frames, 2], as loud as they come out."""
+    noise = np.random.default_rng(0)
+    time = np.arange(round(seconds * RATE)) / RATE
+    beat = time % 0.5
+    left, right = np.zeros_like(time), np.zeros_like(time)
+    for place, pitch in enumerate((220.0, 277.2, 329.6)):
+        root = pitch * np.where(time % 4 < 2, 1.0, 0.8909)
+        tone = sum(np.sin(2 * np.pi * k * root * time) / k**1.5 for k in range(1, 8))
+        tone *= np.exp(-(time % 2))
+        left += tone * (0.3 + 0.2 * place)
+        right += tone * (0.7 - 0.2 * place)
+    drum = 2 * np.sin(2 * np.pi * 55 * beat) * np.exp(-12 * beat)
+    shaker = noise.standard_normal(len(time)) * np.exp(-30 * ((time + 0.25) % 0.5))
+    return np.stack([left + drum + shaker, right + drum + shaker], axis=1).astype(np.float32)
+
+
+def si_sdr(estimate: Array, truth: Array) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB."""
+    part = (estimate @ truth) / (truth @ truth) * truth
+    return float(10 * np.log10((part @ part) / np.sum(np.square(estimate - part))))
+
+
+def tone(path: Path, seconds: float = 1.5, rate: int = RATE, channels: int = 2) -> Array:
+    time = np.arange(round(seconds * rate)) / rate
+    wave = (0.3 * np.sin(2 * np.pi * 220 * time)).astype(np.float32)
+    soundfile.write(path, np.stack([wave] * channels, axis=1), rate)
+    return wave
+
+
+def demucs_repo(folder: Path, sources: tuple[str, ...]) -> Path:
+    """A random demucs, small enough to run at once, saved the way demucs loads models."""
+    import torch
+    from demucs.htdemucs import HTDemucs
+
+    model = HTDemucs(list(sources), channels=8, t_layers=1, t_heads=2, segment=2)
+    args, kwargs = model._init_args_kwargs
+    folder.mkdir()
+    torch.save(
+        {"klass": HTDemucs, "args": args, "kwargs": kwargs, "state": model.state_dict()},
+        folder / "tiny.th",
+    )
+    return folder
+
+
+def test_spleeter_takes_music_away_and_leaves_the_voice(tmp_path: Path) -> None:
+    if not SPEECH.is_dir():
+        pytest.skip("no speech at ../shared/speech")
+    clips = [audio.read(path, RATE)[0] for path in sorted(SPEECH.glob("*.flac"))[:4]]
+    voice = np.concatenate(clips)[: 10 * RATE]
+    music = band(len(voice) / RATE)
+    music *= np.sqrt(np.mean(voice**2) / np.mean(music.mean(axis=1) ** 2))
+    mix = 0.5 * (voice[:, None] + music)
+    soundfile.write(tmp_path / "mix.wav", mix, RATE)
+
+    output = tmp_path / "vocals.flac"
+    assert separate(tmp_path / "mix.wav", output, "--model", "package:spleeter") == errors.OK
+
+    heard, rate = soundfile.read(output, dtype="float32")
+    assert (rate, heard.shape) == (RATE, voice.shape)
+    gain = si_sdr(heard, voice) - si_sdr(mix.mean(axis=1), voice)
+    assert gain > 8, f"SI-SDR rose by {gain:.1f} dB only"
+    record = files.read_json(tmp_path / "vocals.flac.run.json")
+    assert record["figures"]["frames"] == len(voice)
+    assert record["figures"]["voice_dbfs"] < record["figures"]["mix_dbfs"]
+
+
+def test_spleeter_does_not_need_a_whole_partition(tmp_path: Path) -> None:
+    tone(tmp_path / "short.wav", seconds=0.03)
+    output = tmp_path / "vocals.flac"
+    assert separate(tmp_path / "short.wav", output, "--model", "package:spleeter") == errors.OK
+    assert soundfile.info(output).frames == round(0.03 * RATE)
+
+
+@pytest.mark.parametrize("name", ["repo", "repo/tiny"])
+def test_demucs_runs_from_a_local_repository(tmp_path: Path, name: str) -> None:
+    demucs_repo(tmp_path / "repo", ("drums", "bass", "other", "vocals"))
+    tone(tmp_path / "in.wav", seconds=3.3)
+    output = tmp_path / "vocals.flac"
+    assert separate(tmp_path / "in.wav", output, "--model", str(tmp_path / name)) == errors.OK
+    found = soundfile.info(output)
+    assert (found.format, found.samplerate, found.channels) == ("FLAC", RATE, 1)
+    assert found.frames == round(3.3 * RATE)
+
+
+def test_demucs_gives_the_same_answer_twice(tmp_path: Path) -> None:
+    repo = demucs_repo(tmp_path / "repo", ("drums", "bass", "other", "vocals"))
+    tone(tmp_path / "in.wav")
+    heard = []
+    for name in ("first.flac", "second.flac"):
+        assert separate(tmp_path / "in.wav", tmp_path / name, "--model", str(repo)) == errors.OK
+        heard.append(soundfile.read(tmp_path / name)[0])
+    assert np.array_equal(*heard)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "rate", "channels"),
+    [("wav", 44_100, 2), ("flac", 16_000, 1), ("ogg", 48_000, 2), ("wav", 22_050, 4)],
+)
+def test_rate_and_length_are_those_of_the_input(
+    tmp_path: Path, suffix: str, rate: int, channels: int
+) -> None:
+    source, output = tmp_path / f"in.{suffix}", tmp_path / "vocals.flac"
+    wave = tone(source, 1.2345, rate, channels)
+    assert separate(source, output, "--model", "none") == errors.OK
+    heard, found = soundfile.read(output, dtype="float32")
+    assert (found, heard.shape) == (rate, wave.shape)
+    assert si_sdr(heard, wave) > 20
+
+
+def test_blocks_leave_no_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BLOCK", 1.0)
+    monkeypatch.setattr(engine, "OVERLAP", 0.25)
+    wave = tone(tmp_path / "in.wav", seconds=3.7)
+    assert separate(tmp_path / "in.wav", tmp_path / "out.flac", "--model", "none") == errors.OK
+    heard = soundfile.read(tmp_path / "out.flac", dtype="float32")[0]
+    assert len(heard) == len(wave)
+    assert np.max(np.abs(heard - wave)) < 2 / 2**15
+
+
+def test_weights_that_cannot_be_fetched_are_worth_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import vc_separate.demucs
+
+    def no_network(name: str, repo: Path | None) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(vc_separate.demucs, "get_model", no_network)
+    tone(tmp_path / "in.wav")
+    assert separate(tmp_path / "in.wav", tmp_path / "out.flac") == errors.TRY_AGAIN
+    said = capfd.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "htdemucs" in said and "package:spleeter" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_bad_models_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tone(tmp_path / "in.wav")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.th").write_bytes(b"no weights")
+    demucs_repo(tmp_path / "drums", ("drums", "bass"))
+    for model, mend in [
+        ("htdemuc", "htdemucs_ft"),
+        ("package:resemblyzer", "package:spleeter"),
+        (str(tmp_path / "empty"), "no .th"),
+        (str(tmp_path / "broken"), "cannot be loaded"),
+        (str(tmp_path / "drums"), "not vocals"),
+    ]:
+        output = tmp_path / "out" / "vocals.flac"
+        assert separate(tmp_path / "in.wav", output, "--model", model) == errors.BAD_INPUT, model
+        said = capfd.readouterr().err
+        assert len(said.splitlines()) == 1 and f"model '{model}" in said, said
+        assert mend in said
+        assert not output.parent.exists()
+
+
+def test_bad_recordings_end_with_3_and_leave_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.wav").write_text("no audio at all\n" * 100)
+    (tmp_path / "zero.wav").write_bytes(b"")
+    soundfile.write(tmp_path / "empty.wav", np.zeros((0, 2)), RATE)
+    tone(tmp_path / "whole.flac", seconds=3)
+    whole = (tmp_path / "whole.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    for name in ("missing.wav", "text.wav", "zero.wav", "empty.wav", "cut.flac", "."):
+        output = tmp_path / "out" / "vocals.flac"
+        code = separate(tmp_path / name, output, "--model", "none")
+        assert code == errors.BAD_INPUT, name
+        said = capfd.readouterr().err
+        assert len(said.splitlines()) == 1 and str(tmp_path / name) in said, said
+        assert not output.parent.exists() or not list(output.parent.iterdir())
+
+
+def test_the_output_is_flac_or_wav(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tone(tmp_path / "in.wav")
+    assert separate(tmp_path / "in.wav", tmp_path / "v.mp3", "--model", "none") == errors.BAD_INPUT
+    assert ".flac" in capfd.readouterr().err

@@ -1,0 +1,1 @@
+"""Speech in a finished voice, labelled as synthetic."""

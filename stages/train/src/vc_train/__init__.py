@@ -1,0 +1,1 @@
+"""LoRA fine-tuning of CSM on a voice's codes."""

@@ -1,0 +1,1 @@
+"""The target's words with times and confidence."""

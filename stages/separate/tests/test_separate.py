@@ -69,7 +69,7 @@ def test_spleeter_takes_music_away_and_leaves_the_voice(tmp_path: Path) -> None:
     if not SPEECH.is_dir():
         pytest.skip("no speech at ../shared/speech")
     clips = [audio.read(path, RATE)[0] for path in sorted(SPEECH.glob("*.flac"))[:4]]
-    voice = np.concatenate(clips)[: 10 * RATE]
+    voice = np.concatenate(clips)[: 8 * RATE]
     music = band(len(voice) / RATE)
     music *= np.sqrt(np.mean(voice**2) / np.mean(music.mean(axis=1) ** 2))
     mix = 0.5 * (voice[:, None] + music)
@@ -94,24 +94,18 @@ def test_spleeter_does_not_need_a_whole_partition(tmp_path: Path) -> None:
     assert soundfile.info(output).frames == round(0.03 * RATE)
 
 
-@pytest.mark.parametrize("name", ["repo", "repo/tiny"])
-def test_demucs_runs_from_a_local_repository(tmp_path: Path, name: str) -> None:
+def test_demucs_runs_from_a_local_repository_always_alike(tmp_path: Path) -> None:
     demucs_repo(tmp_path / "repo", ("drums", "bass", "other", "vocals"))
-    tone(tmp_path / "in.wav", seconds=3.3)
-    output = tmp_path / "vocals.flac"
-    assert separate(tmp_path / "in.wav", output, "--model", str(tmp_path / name)) == errors.OK
-    found = soundfile.info(output)
-    assert (found.format, found.samplerate, found.channels) == ("FLAC", RATE, 1)
-    assert found.frames == round(3.3 * RATE)
-
-
-def test_demucs_gives_the_same_answer_twice(tmp_path: Path) -> None:
-    repo = demucs_repo(tmp_path / "repo", ("drums", "bass", "other", "vocals"))
-    tone(tmp_path / "in.wav")
+    tone(tmp_path / "in.wav", seconds=2.3)
     heard = []
-    for name in ("first.flac", "second.flac"):
-        assert separate(tmp_path / "in.wav", tmp_path / name, "--model", str(repo)) == errors.OK
-        heard.append(soundfile.read(tmp_path / name)[0])
+    for number, model in enumerate((tmp_path / "repo", tmp_path / "repo" / "tiny")):
+        output = tmp_path / f"vocals-{number}.flac"
+        assert separate(tmp_path / "in.wav", output, "--model", str(model)) == errors.OK
+        found = soundfile.info(output)
+        assert (found.format, found.samplerate, found.channels) == ("FLAC", RATE, 1)
+        assert found.frames == round(2.3 * RATE)
+        heard.append(soundfile.read(output)[0])
+    assert np.any(heard[0])
     assert np.array_equal(*heard)
 
 

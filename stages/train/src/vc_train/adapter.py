@@ -98,7 +98,9 @@ def card(record: dict[str, Any]) -> str:
 
     return CARD.format(
         base_model=base,
-        base_link=base if base.startswith((".", "/", "models/")) else f"https://huggingface.co/{base}",
+        base_link=base
+        if base.startswith((".", "/", "models/"))
+        else f"https://huggingface.co/{base}",
         voice=record["voice"] or "unnamed",
         consent=record["consent"] or "not stated",
         train_clips=record["clips"]["train"],

@@ -47,7 +47,10 @@ def select(
             continue
         seconds = len(clip.codes) / codec.frame_rate
         # A frame may be begun and not filled, so a clip of 10 s can have a frame more.
-        if seconds > max_seconds + 1 / codec.frame_rate or csm.positions(model.processor, clip) > limit:
+        if (
+            seconds > max_seconds + 1 / codec.frame_rate
+            or csm.positions(model.processor, clip) > limit
+        ):
             too_long += 1
             continue
         fitting.append(clip)
@@ -101,4 +104,3 @@ def depth_frames(
     kept = torch.zeros(count, dtype=torch.bool)
     kept[torch.randperm(count, generator=generator)[: max(1, round(fraction * count))]] = True
     return kept
-

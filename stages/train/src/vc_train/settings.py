@@ -42,9 +42,7 @@ class Settings:
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits, equal for runs that learn the same."""
         mattering = {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if name not in _WATCHING
+            name: value for name, value in dataclasses.asdict(self).items() if name not in _WATCHING
         }
         written = json.dumps(mattering, sort_keys=True)
         return hashlib.sha256(written.encode()).hexdigest()[:12]
@@ -54,7 +52,9 @@ class Settings:
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         left = max(1, self.max_steps - self.warmup_steps)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup_steps) / left))
+        return (
+            self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup_steps) / left))
+        )
 
     def seed_of(self, step: int) -> int:
         """Every step draws from a seed of its own, so that resuming needs no random state."""

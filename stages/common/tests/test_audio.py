@@ -1,0 +1,66 @@
+"""Audio that is written is the audio that is read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from vc_common import audio, tools
+from vc_common.errors import InputError
+
+
+def sine(rate: int, seconds: float, hertz: float = 440.0) -> audio.Samples:
+    time = np.arange(round(rate * seconds)) / rate
+    return (0.5 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_round_trip(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x.{suffix}"
+    audio.write(path, sine(24_000, 1.0), 24_000)
+    info = soundfile.info(path)
+    assert (info.samplerate, info.channels, info.frames) == (24_000, 1, 24_000)
+    samples, rate = audio.read(path)
+    assert rate == 24_000
+    np.testing.assert_allclose(samples, sine(24_000, 1.0), atol=1e-4)
+
+
+def test_reading_resamples_and_mixes_down(tone: Path) -> None:
+    samples, rate = audio.read(tone, 16_000)
+    assert rate == 16_000
+    assert samples.shape == (32_000,)
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert np.argmax(spectrum) * 16_000 / len(samples) == pytest.approx(440, abs=1)
+
+
+def test_a_span_is_read_without_the_rest(tone: Path) -> None:
+    samples, rate = audio.read_span(tone, 0.5, 0.75)
+    whole, _ = audio.read(tone)
+    np.testing.assert_array_equal(samples, whole[round(0.5 * rate) : round(0.75 * rate)])
+
+
+def test_formats_that_libsndfile_does_not_know_go_through_ffmpeg(
+    tone: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "tone.m4a"
+    tools.run(["ffmpeg", "-v", "error", "-i", str(tone), str(other)])
+    samples, rate = audio.read(other)
+    assert rate == 44_100
+    assert len(samples) / rate == pytest.approx(2.0, abs=0.05)
+    assert audio.probe(other).codec == "aac"
+
+
+def test_what_is_no_audio_is_named(tmp_path: Path) -> None:
+    text = tmp_path / "notes.wav"
+    text.write_text("not audio at all")
+    with pytest.raises(InputError, match=r"notes\.wav"):
+        audio.read(text)
+    with pytest.raises(InputError, match="no such file"):
+        audio.read(tmp_path / "nothing.wav")
+
+
+def test_a_failing_tool_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(tools.ToolError, match="No such file"):
+        tools.run(["ffmpeg", "-nostdin", "-i", str(tmp_path / "nothing.wav")])
+    with pytest.raises(tools.ToolError, match="not installed"):
+        tools.run(["no-such-program"])

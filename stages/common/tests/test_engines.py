@@ -1,0 +1,85 @@
+"""The engines that stages share, on real speech."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from vc_common import audio, models, quality, text, vad
+from vc_common.errors import InputError
+from vc_common.speakers import SpeakerEncoder, cosine
+from vc_common.whisper import Transcriber
+
+NOISE = np.random.default_rng(0).normal(0, 0.05, 80_000).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def kathleen(speech: Path) -> list[audio.Samples]:
+    names = sorted((speech / "kathleen" / "flac24k").glob("*.flac"))[:3]
+    return [audio.read(name, audio.ENGINE_RATE)[0] for name in names]
+
+
+def test_vad_finds_speech_and_nothing_in_noise(kathleen: list[audio.Samples]) -> None:
+    pause = np.zeros(16_000, np.float32)
+    joined = np.concatenate([pause, kathleen[0], pause])
+    spans = vad.speech_spans(joined)
+    assert spans[0][0] == pytest.approx(1.0, abs=0.25)
+    assert spans[-1][1] == pytest.approx(len(joined) / 16_000 - 1.0, abs=0.25)
+    assert vad.speech_spans(NOISE) == []
+    assert vad.speech_spans(np.zeros(10, np.float32)) == []
+
+
+def test_the_same_voice_is_nearer_than_another(
+    kathleen: list[audio.Samples], speech: Path
+) -> None:
+    other, _ = audio.read(next(iter(sorted((speech / "librispeech").glob("*.flac")))), 16_000)
+    encoder = SpeakerEncoder()
+    mine = [encoder.embed(clip) for clip in kathleen]
+    stranger = encoder.embed(other)
+    assert mine[0].shape == (256,)
+    assert np.linalg.norm(mine[0]) == pytest.approx(1.0, abs=1e-4)
+    assert min(cosine(mine[0], mine[1]), cosine(mine[0], mine[2])) > 0.7
+    assert cosine(mine[0], stranger) < 0.7
+
+
+def test_short_audio_has_a_vector_too(kathleen: list[audio.Samples]) -> None:
+    encoder = SpeakerEncoder()
+    half = kathleen[0][8_000:16_000]
+    assert cosine(encoder.embed(half), encoder.embed(kathleen[0])) > 0.5
+    centres, vectors = encoder.embed_windows(half, 0.4)
+    assert len(centres) == len(vectors) >= 1
+
+
+def test_noise_lowers_dnsmos(kathleen: list[audio.Samples]) -> None:
+    clean = kathleen[1]
+    noisy = clean + np.random.default_rng(0).normal(0, 0.03, len(clean)).astype(np.float32)
+    assert quality.dnsmos(clean) > quality.dnsmos(noisy) + 0.3
+    assert quality.dnsmos(np.zeros(16_000, np.float32)) == quality.SILENT
+
+
+def test_whisper_hears_what_was_said(kathleen: list[audio.Samples], speech: Path) -> None:
+    heard = Transcriber().hear(kathleen[2], "en")
+    said = (speech / "kathleen" / "metadata.csv").read_text("utf-8").splitlines()[2].split("|")[1]
+    assert text.word_error_rate([said], [heard.text]) <= 0.25
+    assert [w.start for w in heard.words] == sorted(w.start for w in heard.words)
+    assert all(0 <= w.confidence <= 1 for w in heard.words)
+
+
+def test_word_error_rate_ignores_case_and_punctuation() -> None:
+    assert text.comparable("It’s  Fine — really!") == "it's fine really"
+    assert text.word_error_rate(["Hello, world."], ["hello world"]) == 0.0
+    assert text.word_error_rate(["one two three four"], ["one too three"]) == 0.5
+    assert text.word_error_rate(["one two"], [""]) == 1.0
+    with pytest.raises(ValueError, match="no reference"):
+        text.word_error_rate(["..."], ["x"])
+
+
+def test_model_names(tmp_path: Path) -> None:
+    assert models.resolve(str(tmp_path)) == str(tmp_path)
+    assert models.resolve("unsloth/csm-1b") == "unsloth/csm-1b"
+    assert (Path(models.resolve("package:resemblyzer")) / "pretrained.pt").is_file()
+    with pytest.raises(InputError, match="not known; there are"):
+        models.resolve("package:nothing")
+    with pytest.raises(InputError, match="no such folder"):
+        models.resolve("./nothing/here")
+    with pytest.raises(InputError, match="is not installed"):
+        models.package_folder("no_such_package")

@@ -1,0 +1,207 @@
+"""vc-reference gives one clear voice, and says in one line why a slice is none."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from vc_common import audio, errors, files, speakers
+from vc_reference import checks, cli, engine
+
+RATE = 16_000
+SPEECH = Path(__file__).parents[4] / "shared" / "speech" / "librispeech"
+
+Array = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="session")
+def voices() -> list[Array]:
+    """Five speakers, 10 s of each at 16 kHz."""
+    if not SPEECH.is_dir():
+        pytest.skip("no speech at ../shared/speech")
+    clips = (audio.read(path, RATE)[0] for path in sorted(SPEECH.glob("*.flac"))[:20])
+    return [clip[: 10 * RATE] for clip in clips if len(clip) >= 10 * RATE][:5]
+
+
+@pytest.fixture
+def interview(tmp_path: Path, voices: list[Array]) -> Path:
+    """2 s of silence, 10 s of one speaker, 2 s of silence, 10 s of another: 24 s."""
+    still = np.zeros(2 * RATE, np.float32)
+    path = tmp_path / "interview.flac"
+    soundfile.write(path, np.concatenate([still, voices[0], still, voices[1]]), RATE)
+    return path
+
+
+def refer(output: Path, *arguments: str | Path) -> int:
+    return cli.main([*map(str, arguments), "-o", str(output)])
+
+
+def assert_refused(
+    output: Path, capfd: pytest.CaptureFixture[str], arguments: list[str | Path], *parts: str
+) -> None:
+    """One line that holds the parts, exit code 3, and nothing where the output would be."""
+    before = sorted(output.parent.iterdir())
+    assert refer(output, *arguments) == errors.BAD_INPUT
+    said = capfd.readouterr().err
+    assert len(said.splitlines()) == 1, said
+    for part in parts:
+        assert part in said, said
+    assert sorted(output.parent.iterdir()) == before
+
+
+def test_a_slice_becomes_24_khz_mono_and_ends_with_its_speech(
+    interview: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out" / "reference.wav"
+    slice_ = ["--start", "0.5", "--end", "13.5", "--name", "talk-1"]
+    assert refer(output, interview, *slice_) == errors.OK
+
+    samples, rate = soundfile.read(output, dtype="float32")
+    assert (rate, samples.ndim, soundfile.info(output).subtype) == (24_000, 1, "PCM_16")
+    assert 8 < len(samples) / rate < 10.5
+    assert 0.1 < np.max(np.abs(samples)) <= engine.PEAK + 1e-3
+
+    told = files.read_json(output.with_suffix(".json"))
+    (cut,) = told["slices"]
+    assert told["source"] == "talk-1"
+    assert cut["file"] == "interview.flac"
+    assert 1.8 < cut["start"] < 3 and 11 < cut["end"] <= 12.2
+    assert told["seconds"] == pytest.approx(len(samples) / rate, abs=0.01)
+    assert 3 < told["speech_seconds"] <= told["seconds"]
+    assert told["dnsmos"] > 2.5
+    assert told["clipped"] == 0
+    assert told["min_cosine"] > 0.75
+    assert sorted(path.name for path in output.parent.iterdir()) == [
+        "reference.json",
+        "reference.wav",
+        "reference.wav.run.json",
+    ]
+
+
+def test_several_slices_are_joined(interview: Path, tmp_path: Path) -> None:
+    output = tmp_path / "reference.wav"
+    assert refer(output, interview, "--slice", "2:6", "--slice", "7:12") == errors.OK
+    told = files.read_json(output.with_suffix(".json"))
+    first, second = told["slices"]
+    assert first["end"] <= 6 and second["start"] >= 7
+    lengths = first["end"] - first["start"] + second["end"] - second["start"]
+    assert told["seconds"] == pytest.approx(lengths + engine.PAUSE, abs=0.02)
+    assert soundfile.info(output).duration == pytest.approx(told["seconds"], abs=0.01)
+
+
+def test_whole_recordings_of_one_speaker_are_joined(tmp_path: Path, voices: list[Array]) -> None:
+    for name, part in [("a.wav", voices[2][: 5 * RATE]), ("b.ogg", voices[2][5 * RATE :])]:
+        soundfile.write(tmp_path / name, part, RATE)
+    output = tmp_path / "reference.wav"
+    assert refer(output, tmp_path / "a.wav", tmp_path / "b.ogg") == errors.OK
+    told = files.read_json(output.with_suffix(".json"))
+    assert [cut["file"] for cut in told["slices"]] == ["a.wav", "b.ogg"]
+
+
+def test_what_is_too_long_is_cut_in_a_pause(interview: Path, tmp_path: Path) -> None:
+    output = tmp_path / "reference.wav"
+    limits = ["--start", "2", "--max-seconds", "6", "--min-seconds", "2"]
+    assert refer(output, interview, *limits) == errors.OK
+    assert 2 < soundfile.info(output).duration <= 6
+    samples = soundfile.read(output, dtype="float32")[0]
+    # Nobody speaks in the last 50 ms.
+    assert audio.rms_db(samples[-1200:]) < audio.rms_db(samples) - 15
+
+
+def test_loud_speech_does_not_clip(tmp_path: Path, voices: list[Array]) -> None:
+    loud = voices[3] / np.max(np.abs(voices[3])) * 0.998
+    soundfile.write(tmp_path / "loud.wav", loud, RATE)
+    output = tmp_path / "reference.wav"
+    assert refer(output, tmp_path / "loud.wav") == errors.OK
+    assert np.max(np.abs(soundfile.read(output)[0])) <= engine.PEAK + 1e-3
+
+
+def test_slices_that_are_not_in_the_recording_are_named(
+    interview: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "reference.wav"
+    named: list[str | Path] = [interview, "--name", "interview"]
+    assert_refused(
+        output,
+        capfd,
+        [*named, "--start", "500", "--end", "515"],
+        "reference 500-515 s lies outside interview (24.0 s): set reference.start/end within it",
+    )
+    assert_refused(output, capfd, [*named, "--slice", "20:30"], "20-30 s lies outside", "24.0 s")
+    assert_refused(output, capfd, [*named, "--slice", "30:"], "from 30 s lies outside")
+    assert_refused(output, capfd, [*named, "--slice", "9:4"], "9-4 s", "ends before it starts")
+    assert_refused(output, capfd, [*named, "--slice", "0:1.5"], "no speech")
+    assert_refused(output, capfd, [*named, "--slice", "3:5"], "s of speech", "--min-seconds")
+    assert_refused(
+        output, capfd, [interview, interview, "--slice", "3:5"], "1 slices for 2 recordings"
+    )
+
+
+def test_noise_is_refused(
+    tmp_path: Path, voices: list[Array], capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).standard_normal(len(voices[0]))
+    level = np.sqrt(np.mean(voices[0] ** 2))
+    soundfile.write(tmp_path / "noisy.wav", voices[0] + 0.7 * level * noise, RATE)
+    refused = ["DNSMOS", "--min-dnsmos", "without noise"]
+    assert_refused(tmp_path / "reference.wav", capfd, [tmp_path / "noisy.wav"], *refused)
+
+
+def test_clipping_is_refused(
+    tmp_path: Path, voices: list[Array], capfd: pytest.CaptureFixture[str]
+) -> None:
+    driven = np.clip(4 * voices[0] / np.max(np.abs(voices[0])), -1, 1)
+    soundfile.write(tmp_path / "clipped.wav", 0.5 * driven, RATE)
+    refused = ["clipped", "--max-clipped"]
+    assert_refused(tmp_path / "reference.wav", capfd, [tmp_path / "clipped.wav"], *refused)
+
+
+def test_two_speakers_are_refused(
+    interview: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    refused = ["more than one speaker", "--min-cosine", "set reference.start/end"]
+    assert_refused(tmp_path / "reference.wav", capfd, [interview, "--slice", "5:20"], *refused)
+
+
+def test_one_speaker_is_told_from_two(voices: list[Array]) -> None:
+    encoder = speakers.SpeakerEncoder()
+    alone = [checks.least_likeness(voice, [(0.0, 10.0)], encoder) for voice in voices]
+    mixed = [
+        checks.least_likeness(np.concatenate([a[: 5 * RATE], b[: 5 * RATE]]), [(0, 10)], encoder)
+        for a, b in itertools.pairwise(voices)
+    ]
+    limit = engine.Limits().min_cosine
+    assert all(cosine is not None and cosine >= limit for cosine in alone), alone
+    assert sum(cosine is not None and cosine < limit for cosine in mixed) >= len(mixed) - 1, mixed
+    # Too little speech for two stretches says nothing.
+    assert checks.least_likeness(voices[0][: 4 * RATE], [(0.0, 4.0)], encoder) is None
+
+
+def test_clipped_counts_flat_tops_at_any_level() -> None:
+    time = np.arange(RATE) / RATE
+    tone = np.sin(2 * np.pi * 220 * time).astype(np.float32)
+    assert checks.clipped(0.9 * tone) == 0
+    assert checks.clipped(np.zeros(RATE, np.float32)) == 0
+    flat = np.abs(tone) >= 0.8
+    assert checks.clipped(0.5 * np.clip(tone, -0.8, 0.8)) == pytest.approx(flat.mean(), rel=0.1)
+    assert checks.clipped(np.clip(1.25 * tone, -1, 1)) == pytest.approx(flat.mean(), rel=0.1)
+
+
+def test_bad_recordings_end_with_3_and_leave_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.wav").write_text("no audio at all\n" * 100)
+    soundfile.write(tmp_path / "empty.wav", np.zeros((0, 1)), RATE)
+    for name in ("missing.wav", "text.wav", "empty.wav", "."):
+        output = tmp_path / "reference.wav"
+        assert_refused(output, capfd, [tmp_path / name], str(tmp_path / name))
+
+
+def test_an_encoder_that_is_not_known_is_refused(
+    interview: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str | Path] = [interview, "--slice", "2:12", "--encoder", "package:none"]
+    assert_refused(tmp_path / "reference.wav", capfd, asked, "package:none", "resemblyzer")

@@ -9,11 +9,18 @@ from voice_pipeline.workflow import WILDCARD, plan
 min_version("9.27")
 
 
-configfile: "config.yaml"
+# Snakemake would merge a --configfile into this one, and run the shipped example's voice with it.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
 
 
 # Checked, completed with every default, and the environment laid over it.
-PLAN = plan(config, workflow.config_settings.overwrite_config)
+PLAN = plan(
+    config,
+    workflow.config_settings.config,
+    workflow.storage_settings.default_storage_provider,
+)
 
 
 pathvars:

@@ -43,7 +43,7 @@ CROP, CROPS = 8 * FRAME, 8
 CODEC_STEPS, DECODER_STEPS, CODEC_RATE = 700, 300, 2e-3
 STFT_SIZES = (64, 256, 512, 1024, 2048)
 
-CSM_STEPS, CSM_BATCH, CSM_RATE = 150, 8, 2e-3
+CSM_STEPS, CSM_BATCH, CSM_RATE = 60, 8, 2e-3
 
 SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>", "<|pad|>", "<|AUDIO|>", "<|audio_eos|>")
 CHAT_TEMPLATE = """\
@@ -186,7 +186,7 @@ def run_codec(
         made = codec.decoder(latents).audio_values
         loss = spectral_loss(made[:, 0, :CROP], wanted[:, 0])
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
@@ -260,7 +260,10 @@ def encode_turns(codec: MimiModel, audio: Samples, path: Path, speaker: str) -> 
 def train_language_model(
     model: CsmForConditionalGeneration, processor: CsmProcessor, turns: list[csm.Utterance]
 ) -> None:
-    """A short pretraining, so that the base knows what a frame and an end look like."""
+    """A short pretraining, so that the base knows what a frame and an end look like.
+
+    Short, because the turns are few: longer, it learns them by heart and nothing else.
+    """
     whole = csm.Csm(model.train(), processor, "csm-micro")
     generator = torch.Generator().manual_seed(SEED)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -272,7 +275,7 @@ def train_language_model(
         backbone, depth = csm.losses(whole, batch)
         loss = backbone + depth
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
@@ -314,7 +317,10 @@ def main() -> None:
     model.depth_decoder.generation_config.update(do_sample=True, temperature=0.9, top_k=50)
     model.save_pretrained(args.output)
     processor.save_pretrained(args.output)
-    size = sum(file.stat().st_size for file in args.output.iterdir() if file.is_file())
+    made = [file for file in args.output.iterdir() if file.suffix in (".json", ".safetensors")]
+    for file in made:
+        file.chmod(0o644)  # safetensors writes for its owner alone
+    size = sum(file.stat().st_size for file in made)
     print(f"{args.output}: {size / 1e6:.2f} MB in {time.perf_counter() - started:.0f} s")
 
 

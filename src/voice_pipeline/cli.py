@@ -101,3 +101,7 @@ def _pipeline(args: argparse.Namespace) -> VoiceCloningPipeline:
     # The config file gives the models and limits, the command line the voice.
     values = read_file(args.config) if args.config.is_file() else {}
     return VoiceCloningPipeline(resolve({**values, "voices": {args.voice: voice}}, overrides))
+
+
+if __name__ == "__main__":
+    script()

@@ -21,8 +21,9 @@ WILDCARD = NAME_PATTERN
 class Plan:
     """One checked configuration, as the Snakefile uses it."""
 
-    def __init__(self, config: PipelineConfig) -> None:
+    def __init__(self, config: PipelineConfig, stored: bool = False) -> None:
         self.config = config
+        self.stored = stored
         self.work = config.work_dir
         self.results = config.output_dir
 
@@ -65,15 +66,15 @@ class Plan:
     def start(self, config: Mapping[str, Any]) -> None:
         """Before the first job: keep the configuration as used, say what is passed over."""
         write_resolved(config, self.results / "run_config.yaml")
-        if not self.config.skip_failed_sources:
-            return
         for voice in self.voices:
+            used = self.sources(voice)
             for source, reason in self.failures(voice).items():
-                print(
-                    f"passing over {voice}/{source}, which failed: {reason} "
-                    "(voice-clone retry tries it again)",
-                    file=sys.stderr,
-                )
+                if source not in used:
+                    print(
+                        f"passing over {voice}/{source}, which failed: {reason} "
+                        "(voice-clone retry tries it again)",
+                        file=sys.stderr,
+                    )
 
     def tell_failures(self) -> None:
         """After a run that failed: what was given up on, and how to go on."""
@@ -134,10 +135,11 @@ class Plan:
     def local_file(self, wildcards: Any) -> list[str]:
         """The recording, where it is a file that is there: then its changes rerun the download.
 
-        A missing file is left to the download, which fails alone and says why.
+        A missing file is left to the download, which fails alone and says why. With remote
+        storage the path is one that the job's machine sees, and nothing is known of it here.
         """
         url = self.source(wildcards.voice, wildcards.source).url
-        return [url] if Path(url).is_file() else []
+        return [url] if not self.stored and Path(url).is_file() else []
 
     def url(self, wildcards: Any) -> str:
         """URL or path of a source."""
@@ -164,8 +166,14 @@ class Plan:
         return sorted(p for folder, stem in places for p in folder.glob(f"{stem}.failed.json"))
 
 
-def plan(config: dict[str, Any], overrides: Mapping[str, Any] | None = None) -> Plan:
+def plan(
+    config: dict[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    storage: str | None = None,
+) -> Plan:
     """Check Snakemake's ``config`` and complete it in place with every default.
+
+    ``overrides`` are those of the command line, ``storage`` the default storage provider.
 
     A configuration that cannot be used ends the run with one line and exit code 3, instead of
     Snakemake's traceback.
@@ -175,11 +183,11 @@ def plan(config: dict[str, Any], overrides: Mapping[str, Any] | None = None) -> 
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(3)
-    made = Plan(checked)
+    made = Plan(checked, stored=storage is not None)
     config.clear()
     config.update(checked.model_dump(mode="json"))
     # The stages' commands stand beside the interpreter that runs this, activated or not.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PATH"] += f"{os.pathsep}{Path(sys.executable).parent}"
     return made
 
 

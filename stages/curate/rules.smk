@@ -33,7 +33,7 @@ rule curate:
     shell:
         "vc-curate {input.vocals:q} {input.segments:q} {input.words:q}"
         " --reference {input.reference:q} --voice {wildcards.voice:q}"
-        " --source {wildcards.source:q} --licence {params.licence:q}"
+        " --source {wildcards.source:q} --licence={params.licence:q}"
         " --language {params.language:q} --encoder {params.encoder:q}"
         " --min-seconds {params.min_seconds} --max-seconds {params.max_seconds}"
         " --min-similarity {params.min_similarity} --min-confidence {params.min_confidence}"

@@ -23,6 +23,6 @@ rule download:
         rate=lookup(within=config, dpath="download/sample_rate"),
         channels=lookup(within=config, dpath="download/channels"),
     shell:
-        "vc-download {params.url:q} --id {wildcards.source:q} --licence {params.licence:q}"
+        "vc-download {params.url:q} --id {wildcards.source:q} --licence={params.licence:q}"
         " --rate {params.rate} --channels {params.channels} --record-failure"
         " --output {output.audio:q} 2> {log:q}"

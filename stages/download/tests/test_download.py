@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import soundfile
 import yt_dlp
-
 from vc_common import errors, files
 from vc_download import cli, web
 
@@ -188,35 +187,49 @@ def test_captions_are_in_the_language_of_the_recording(
 
 
 @pytest.mark.parametrize(
-    ("path", "answer", "code", "part"),
+    ("path", "answer", "refused"),
     [
-        ("/gone.wav", None, errors.BAD_INPUT, "HTTP 404"),
-        ("/old.wav", (410, "text/html", b""), errors.BAD_INPUT, "HTTP 410"),
-        ("/private.wav", (403, "text/html", b""), errors.BAD_INPUT, "HTTP 403"),
-        ("/busy.wav", (503, "text/html", b""), errors.TRY_AGAIN, "HTTP 503"),
-        ("/often.wav", (429, "text/html", b""), errors.TRY_AGAIN, "HTTP 429"),
-        ("/note.txt", (200, "text/plain", b"words\n" * 99), errors.BAD_INPUT, "media"),
-        ("/note.wav", (200, "audio/x-wav", b"words\n" * 99), errors.BAD_INPUT, "media"),
-        ("/empty.wav", (200, "audio/x-wav", b""), errors.BAD_INPUT, "empty"),
-        ("/page.html", (200, "text/html", b"<html>no</html>"), errors.BAD_INPUT, "no recording"),
+        ("/gone.wav", None, (errors.BAD_INPUT, "HTTP 404")),
+        ("/old.wav", (410, "text/html", b""), (errors.BAD_INPUT, "HTTP 410")),
+        ("/private.wav", (403, "text/html", b""), (errors.BAD_INPUT, "HTTP 403")),
+        ("/busy.wav", (503, "text/html", b""), (errors.TRY_AGAIN, "HTTP 503")),
+        ("/often.wav", (429, "text/html", b""), (errors.TRY_AGAIN, "HTTP 429")),
+        ("/note.txt", (200, "text/plain", b"words\n" * 99), (errors.BAD_INPUT, "media")),
+        ("/note.wav", (200, "audio/x-wav", b"words\n" * 99), (errors.BAD_INPUT, "media")),
+        ("/empty.wav", (200, "audio/x-wav", b""), (errors.BAD_INPUT, "empty")),
+        ("/page.html", (200, "text/html", b"<html></html>"), (errors.BAD_INPUT, "no recording")),
     ],
 )
 def test_a_url_that_gives_no_recording_leaves_nothing(
     tmp_path: Path,
     site: str,
-    answers: Answers,
     capfd: pytest.CaptureFixture[str],
+    answers: Answers,
     path: str,
     answer: tuple[int, str, bytes] | None,
-    code: int,
-    part: str,
+    refused: tuple[int, str],
 ) -> None:
+    code, part = refused
     if answer:
         answers[path] = answer
     out = tmp_path / "out"
     assert cli.main([site + path, "-o", str(out / "source.wav")]) == code
     assert_one_line(capfd.readouterr().err, site + path, part)
     assert left_in(out) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "part"),
+    [
+        ("ERROR: [youtube] abc: Private video. Sign in if you", errors.BAD_INPUT, "--cookies"),
+        ("ERROR: [youtube] abc: Video unavailable", errors.BAD_INPUT, "Video unavailable"),
+        ("\x1b[0;31mERROR:\x1b[0m rate-limited by the site", errors.TRY_AGAIN, "patience"),
+    ],
+)
+def test_what_sites_say_in_words_is_understood(said: str, code: int, part: str) -> None:
+    failure = web._told_apart("https://site/v", yt_dlp.utils.DownloadError(said))
+    assert failure.exit_code == code
+    assert_one_line(str(failure), "https://site/v", part)
 
 
 def test_a_site_that_refuses_connections_is_worth_another_try(

@@ -46,7 +46,6 @@ class Inputs:
             f"--adapter={self.folder / 'adapter'}",
             f"--vocals={self.folder / 'vocals.flac'}",
             f"--segments={self.folder / 'segments.jsonl'}",
-            "--whisper=package:whisper-tiny.en",
             f"--output={self.folder / 'scores.json'}",
             *options,
         ]
@@ -163,7 +162,10 @@ def test_everything_spoken_says_that_it_is_synthetic(evaluated: Inputs) -> None:
     for path in (evaluated.folder / "evaluation").rglob("*.wav"):
         with soundfile.SoundFile(path) as file:
             assert "Synthetic" in file.comment
-            assert watermark.confidence(file.read(dtype="float32"), TTS_RATE) > 0.5
+            samples = file.read(dtype="float32")
+        # Less than half a second holds no mark.
+        if len(samples) > watermark.SHORTEST * TTS_RATE:
+            assert watermark.confidence(samples, TTS_RATE) > 0.5
 
 
 @with_model

@@ -115,7 +115,7 @@ def test_accumulation_is_one_large_batch(clips):
         model = adapter.lay_over(csm.load(str(MICRO), "cpu"), chosen)
         trained = [weight for weight in model.model.parameters() if weight.requires_grad]
         plain = torch.optim.SGD(trained, lr=1.0)
-        row = loop.take_step(model, plain, cut, chosen, 0, loop.Stop())
+        row = loop.take_step(model, plain, cut, chosen, 0, stop=loop.Stop())
         weights.append((row["loss"], torch.cat([weight.detach().flatten() for weight in trained])))
     (one, together), (other, apart) = weights
     assert one == pytest.approx(other, abs=1e-5)
@@ -128,9 +128,8 @@ def test_lora_is_never_in_the_codec(base):
     assert trained
     assert all("lora_" in name and "codec_model" not in name for name in trained)
     for part in ("backbone_model", "depth_decoder"):
-        assert {name.split(".")[-4] for name in trained if part in name} == set(
-            "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj".split()
-        )
+        wanted = {f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")}
+        assert {name.split(".")[-4] for name in trained if part in name} == wanted
 
 
 def test_trains_to_an_adapter_that_plain_peft_loads(coded, tmp_path, clips):
@@ -150,7 +149,7 @@ def test_trains_to_an_adapter_that_plain_peft_loads(coded, tmp_path, clips):
         with model.disable_adapter():
             off = sum(csm.losses(whole, batch)).item()
     record = json.loads((output / "training.json").read_text())
-    told = record["validation_loss"]
+    told = record["val_loss"]
     # Without the adapter it is the base; with it, what training reported for it.
     assert off == pytest.approx(told["first"], abs=1e-5)
     assert voice == pytest.approx(told["best"], abs=1e-5)
@@ -158,7 +157,7 @@ def test_trains_to_an_adapter_that_plain_peft_loads(coded, tmp_path, clips):
 
     logged = rows(output)
     assert [row["step"] for row in logged] == list(range(13))
-    assert [row["step"] for row in logged if "validation_loss" in row] == [0, 4, 8, 12]
+    assert [row["step"] for row in logged if "val_loss" in row] == [0, 4, 8, 12]
     assert record["clips"] == {"train": 4, "validation": 1, "too_long": 0}
     assert record["settings"]["learning_rate"] == 3e-3
     assert "Ada, in writing" in (output / "README.md").read_text()
@@ -191,7 +190,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(coded, tmp_path):
     run = "import sys; from vc_train.cli import main; sys.exit(main())"
     # Held back a little at every step, so that the signals come in the middle.
     slow = "import time, vc_train.loop as l; step = l.take_step\n"
-    slow += "l.take_step = lambda *given: (time.sleep(0.05), step(*given))[1]\n" + run
+    slow += "l.take_step = lambda *a, **k: (time.sleep(0.05), step(*a, **k))[1]\n" + run
     for sent, code in ((signal.SIGTERM, 75), (signal.SIGKILL, -9)):
         before = set(tmp_path.glob("broken.checkpoints/*/step-*"))
         process = subprocess.Popen(
@@ -210,7 +209,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(coded, tmp_path):
             assert b"stopped by SIGTERM after step" in errors
     assert main(command(coded, broken, *steps)) == 0
 
-    kept = ("loss", "backbone_loss", "depth_loss", "gradient_norm", "validation_loss")
+    kept = ("loss", "backbone_loss", "depth_loss", "gradient_norm", "val_loss")
     for whole, resumed in zip(rows(tmp_path / "whole"), rows(broken), strict=True):
         assert {name: whole.get(name) for name in kept} == {
             name: resumed.get(name) for name in kept
@@ -286,8 +285,9 @@ def test_clips_over_the_limits_are_counted(base, info):
 
 
 @pytest.mark.parametrize("case", ["missing", "not codes", "other codec", "no train", "no base"])
-def test_unusable_input_is_one_line_and_no_folder(case, coded, tmp_path, clips, info, capsys):
-    given, more, complaint = coded, [], ""
+def test_unusable_input_is_one_line_and_no_folder(case, tmp_path, clips, info, capsys):
+    given, more, complaint = tmp_path / "codes.parquet", [], ""
+    codes.write(given, clips, info)
     if case == "missing":
         given, complaint = tmp_path / "none.parquet", "none.parquet: no such file"
     elif case == "not codes":

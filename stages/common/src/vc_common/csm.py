@@ -295,12 +295,13 @@ def speak(
             "positions; shorten them"
         )
     ids = torch.from_numpy(row)[None]
-    frames = [part.codes for part in context] or [np.zeros((0, config.num_codebooks))]
+    nothing = np.zeros((0, config.num_codebooks), dtype=np.int16)
+    heard = [part.codes for part in context]
     inputs = _with_codes(
         base,
         ids,
         torch.ones_like(ids),
-        torch.from_numpy(np.concatenate(frames).astype(np.int64)),
+        torch.from_numpy(np.concatenate([nothing, *heard]).astype(np.int64)),
         None,
     )
     torch.manual_seed(seed)

@@ -64,12 +64,17 @@ class Transcriber:
         return str(language), float(probability)
 
     def hear(
-        self, samples: Samples, language: str, fallback: bool = True
+        self,
+        samples: Samples,
+        language: str,
+        fallback: bool = True,
+        max_tokens: int | None = None,
     ) -> Heard:
         """Transcribe 16 kHz mono ``samples`` [frames], spoken in ``language``.
 
         Without ``fallback`` Whisper decodes once, at temperature 0: audio that is not speech
-        then costs no repeated attempts.
+        then costs no repeated attempts. ``max_tokens`` bounds what it may write of 30 seconds,
+        for it can repeat itself without end on what is not speech.
         """
         temperatures = [0.0, 0.2, 0.4, 0.6] if fallback else [0.0]
         segments, _ = self._model.transcribe(
@@ -77,6 +82,7 @@ class Transcriber:
             language=language,
             beam_size=5,
             temperature=temperatures,
+            max_new_tokens=max_tokens,
             word_timestamps=True,
             condition_on_previous_text=False,
             vad_filter=False,

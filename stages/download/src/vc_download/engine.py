@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-
 from vc_common import audio, files, log, tools
 from vc_common.errors import InputError, ToolError
+
 from vc_download.fetched import Fetched
 
 logger = log.get("download")
@@ -54,7 +54,7 @@ def download(
             fetched = web.fetch(source, folder, cookies, language)
         original = _probe(fetched.path, source)
         wav = stack.enter_context(files.atomic(output))
-        frames = _convert(fetched.path, wav, source, original, rate, channels)
+        frames = _convert(fetched.path, wav, source, original, rate=rate, channels=channels)
         facts = fetched.facts
         provenance = {
             "url": facts.get("url"),
@@ -141,7 +141,7 @@ def _probe(path: Path, source: str) -> audio.AudioInfo:
 
 
 def _convert(
-    path: Path, wav: Path, source: str, original: audio.AudioInfo, rate: int, channels: int
+    path: Path, wav: Path, source: str, original: audio.AudioInfo, *, rate: int, channels: int
 ) -> int:
     """Decode ``path`` into ``wav``; returns its frames, of which there is at least one."""
     try:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import yt_dlp
+from vc_common import log, tools
+from vc_common.errors import InputError, StageError, ToolError, TryAgainError
 from yt_dlp.networking import exceptions as network
 from yt_dlp.utils import YoutubeDLError
 
-from vc_common import log, tools
-from vc_common.errors import InputError, StageError, ToolError, TryAgainError
 from vc_download.fetched import Fetched
 
 logger = log.get("download")
@@ -26,10 +26,36 @@ _LATER = {408, 425, 429}
 _NO_CONNECTION = (network.TransportError, ConnectionError, TimeoutError, socket.gaierror)
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-# What sites say, within 200 answers, when they want us to slow down.
-_RATE_LIMITED = re.compile(r"rate.?limit|too many requests|try again later", re.IGNORECASE)
-_LOGIN = re.compile(r"sign in|log ?in|cookies|private", re.IGNORECASE)
 _PREFIX = re.compile(r"^(ERROR: )?(\[[\w:+.-]+\] )?")
+
+# What yt-dlp says where no exception tells the reason, and what it means for the user.
+_SAYINGS: list[tuple[str, type[StageError], str]] = [
+    (
+        "Unsupported URL",
+        InputError,
+        "no recording found there; give a media file or a page of one",
+    ),
+    (
+        "Requested format is not available|No video formats found",
+        InputError,
+        "has no audio; give a recording with an audio track",
+    ),
+    (
+        "downloaded file is empty|Did not get any data blocks",
+        InputError,
+        "is empty (0 bytes); check what it should hold",
+    ),
+    (
+        "rate.?limit|too many requests|try again later",
+        TryAgainError,
+        "the site asks for patience ({said}); try again later",
+    ),
+    (
+        "sign in|log ?in|cookies|private",
+        InputError,
+        "is for those signed in ({said}); give --cookies FILE",
+    ),
+]
 
 
 def fetch(url: str, folder: Path, cookies: Path | None, language: str | None) -> Fetched:
@@ -145,16 +171,9 @@ def _told_apart(url: str, error: YoutubeDLError) -> StageError:
             return InputError(f"{url}: the site answers {status}; check the URL in a browser")
         if isinstance(cause, _NO_CONNECTION):
             return TryAgainError(f"{url}: no connection ({_short(cause)}); try again later")
-    if "Unsupported URL" in said:
-        return InputError(f"{url}: no recording found there; give a media file or a page of one")
-    if "Requested format is not available" in said or "No video formats found" in said:
-        return InputError(f"{url}: has no audio; give a recording with an audio track")
-    if "The downloaded file is empty" in said or "Did not get any data blocks" in said:
-        return InputError(f"{url}: is empty (0 bytes); check what it should hold")
-    if _RATE_LIMITED.search(said):
-        return TryAgainError(f"{url}: the site asks for patience ({said}); try again later")
-    if _LOGIN.search(said):
-        return InputError(f"{url}: is for those signed in ({said}); give --cookies FILE")
+    for pattern, kind, meaning in _SAYINGS:
+        if re.search(pattern, said, re.IGNORECASE):
+            return kind(f"{url}: {meaning.format(said=said)}")
     return InputError(f"{url}: cannot be fetched ({said}); check the URL in a browser")
 
 

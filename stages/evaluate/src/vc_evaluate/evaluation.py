@@ -65,8 +65,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         notes.append("No training clip: similarity is to the reference recording alone.")
 
     device = csm.choose_device(args.device)
-    model = csm.load(args.base_model, device, adapter=str(args.adapter))
+    # Whisper's engine sets the threads of the whole process, and a small CSM then takes them back.
     hear = whisper.Transcriber(args.whisper, device)
+    model = csm.load(args.base_model, device, adapter=str(args.adapter))
     language = texts[0].language
     encoder = speakers.SpeakerEncoder(args.encoder, device)
     judge = Judge(encoder, hear, target or [reference], language)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from vc_common import audio, quality, speakers, text, whisper
+from vc_common import audio, quality, speakers, text, vad, whisper
 from vc_common.audio import ENGINE_RATE, TTS_RATE, Samples
 from vc_common.speakers import Vector
 
 RESAMPLES = 1000  # of the bootstrap
 INTERVAL = (2.5, 97.5)  # percentiles
+TOKENS_A_WORD, SPARE_TOKENS = 6, 16  # what Whisper may write: far more than any text needs
 
 Interval = tuple[float, float]
 
@@ -62,20 +63,29 @@ class Judge:
 
         Sound without anything in it is like nobody: similarity 0, the worst DNSMOS, no words.
         """
-        heard = ""
         present = samples.size > 0 and bool(np.any(samples))
         low = audio.resample(samples, TTS_RATE, ENGINE_RATE) if present else samples
         similarity = speakers.cosine(self._embed(samples), self._centroid) if present else 0.0
-        if present and asked is not None:
-            # Speech that needs several attempts to be understood is not to be flattered by them.
-            heard = self._transcriber.hear(low, self._language, fallback=False).text
+        words = len(text.comparable(asked or "").split())
+        heard = self._heard(low, words) if asked is not None else ""
         return Verdict(
             similarity=similarity,
             dnsmos=quality.dnsmos(low),
             wer=None if asked is None else text.word_error_rate([asked], [heard]),
-            words=len(text.comparable(asked or "").split()),
+            words=words,
             heard=heard,
         )
+
+    def _heard(self, low: Samples, words: int) -> str:
+        """What Whisper hears in 16 kHz samples that should hold so many words.
+
+        Where Silero finds no speech it is not asked, because it would invent some. It decodes
+        once: speech that takes several attempts to be understood is not to be flattered by them.
+        """
+        if not vad.speech_spans(low):
+            return ""
+        most = SPARE_TOKENS + TOKENS_A_WORD * words
+        return self._transcriber.hear(low, self._language, fallback=False, max_tokens=most).text
 
     def _embed(self, samples: Samples) -> Vector:
         return self._encoder.embed(audio.resample(samples, TTS_RATE, ENGINE_RATE))

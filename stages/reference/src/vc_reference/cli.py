@@ -71,7 +71,9 @@ def work(args: argparse.Namespace) -> Mapping[str, Any]:
     limits = engine.Limits(
         args.min_seconds, args.max_seconds, args.min_dnsmos, args.max_clipped, args.min_cosine
     )
-    told = engine.make(args.audio, slices, args.output, limits, args.encoder, args.name)
+    told = engine.make(
+        args.audio, slices, args.output, limits, encoder=args.encoder, name=args.name
+    )
     logger.info("wrote %s (%.1f s, DNSMOS %.2f)", args.output, told["seconds"], told["dnsmos"])
     return told
 

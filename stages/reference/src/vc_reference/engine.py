@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import soundfile
-
 from vc_common import audio, files, log, quality, speakers, vad
 from vc_common.audio import ENGINE_RATE, TTS_RATE, Samples
 from vc_common.errors import InputError
+
 from vc_reference import checks
 
 logger = log.get("reference")
@@ -52,6 +52,7 @@ def make(
     slices: Sequence[Slice],
     output: Path,
     limits: Limits,
+    *,
     encoder: str = speakers.DEFAULT_ENCODER,
     name: str | None = None,
 ) -> dict[str, Any]:

@@ -16,16 +16,15 @@ from vc_train.settings import Settings
 
 CARD = """\
 ---
-base_model: {base_model}
-library_name: peft
+{base_line}library_name: peft
 license: other
 tags: [voice-cloning, csm, text-to-speech, lora]
 ---
 
 # {voice}
 
-A LoRA adapter that gives [{base_model}]({base_link}) the voice "{voice}", made by the Voice
-Cloning Pipeline.
+A LoRA adapter that gives the CSM `{base_model}` the voice "{voice}", made by the Voice Cloning
+Pipeline.
 
 **Consent:** {consent}
 
@@ -90,7 +89,7 @@ def write(folder: Path, model: csm.Csm, record: dict[str, Any], rows: list[dict[
 
 def card(record: dict[str, Any]) -> str:
     """The model card: voice, consent, how it was trained and what that gave."""
-    settings, losses = record["settings"], record["validation_loss"]
+    settings, losses = record["settings"], record["val_loss"]
     base = settings["base_model"]
 
     def shown(loss: float | None) -> str:
@@ -98,9 +97,8 @@ def card(record: dict[str, Any]) -> str:
 
     return CARD.format(
         base_model=base,
-        base_link=base
-        if base.startswith((".", "/", "models/"))
-        else f"https://huggingface.co/{base}",
+        # The Hub knows base models by id only; a folder's name would be refused there.
+        base_line="" if Path(base).expanduser().is_dir() else f"base_model: {base}\n",
         voice=record["voice"] or "unnamed",
         consent=record["consent"] or "not stated",
         train_clips=record["clips"]["train"],

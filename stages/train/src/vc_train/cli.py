@@ -6,6 +6,8 @@ settings it starts anew and lets the old checkpoint be.
 """
 
 import argparse
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +59,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def positive(text: str) -> int:
     """Argument type: a whole number from 1."""
-    return _number(text, int, lambda value: value >= 1, "a whole number from 1")
+    return int(_number(text, int, lambda value: value >= 1, "a whole number from 1"))
 
 
 def natural(text: str) -> int:
     """Argument type: a whole number from 0."""
-    return _number(text, int, lambda value: value >= 0, "a whole number from 0")
+    return int(_number(text, int, lambda value: value >= 0, "a whole number from 0"))
 
 
 def above_zero(text: str) -> float:
@@ -75,12 +77,15 @@ def share(text: str) -> float:
     return _number(text, float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 
 
-def _number(text: str, kind: Any, fits: Any, wanted: str) -> Any:
+def _number(
+    text: str, kind: Callable[[str], float], fits: Callable[[float], bool], wanted: str
+) -> float:
+    """Read a number that fits, or say what is wanted instead."""
     try:
         value = kind(text)
     except ValueError:
-        value = None
-    if value is None or not fits(value):
+        value = math.nan
+    if not fits(value):
         raise argparse.ArgumentTypeError(f"{text!r}: must be {wanted}")
     return value
 
@@ -133,7 +138,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
     stop = loop.Stop()
     with stop.listening():
         progress = loop.train(model, chosen, settings, checkpoints, stop)
-    losses = [row["validation_loss"] for row in progress.rows if "validation_loss" in row]
+    losses = [row["val_loss"] for row in progress.rows if "val_loss" in row]
     kept_step = settings.max_steps if progress.best_step is None else progress.best_step
     if kept_step == 0:
         logger.warning("validation loss never fell below the base's; the adapter changes nothing")
@@ -148,7 +153,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
         "kept_step": kept_step,
         "trainable": adapter.trainable(model),
         "training_seconds": round(progress.seconds, 1),
-        "validation_loss": {
+        "val_loss": {
             "first": losses[0] if losses else None,
             "best": min(losses, default=None),
             "last": losses[-1] if losses else None,
@@ -157,6 +162,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
     if device == "cuda":
         figures["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
     record = {
+        "base_model": args.base_model,
         "voice": args.voice,
         "consent": args.consent,
         "settings": vars(settings),

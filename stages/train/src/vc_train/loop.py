@@ -73,7 +73,7 @@ def train(
 
     while progress.step < settings.max_steps:
         drawn = list(itertools.islice(batches, settings.gradient_accumulation))
-        row = take_step(model, optimizer, drawn, settings, progress.step, stop)
+        row = take_step(model, optimizer, drawn, settings, progress.step, stop=stop)
         if row is None:
             break
         progress.step += 1
@@ -108,6 +108,7 @@ def take_step(
     drawn: Sequence[Sequence[csm.Utterance]],
     settings: Settings,
     step: int,
+    *,
     stop: Stop,
 ) -> Row | None:
     """One optimizer step over several batches; None when stopped before it was complete.
@@ -167,15 +168,15 @@ def judge(
 ) -> None:
     """Add the validation loss to a row and the row to the progress; keep the adapter if best."""
     backbone, depth = validate(model, clips, settings)
-    seen = [past["validation_loss"] for past in progress.rows if "validation_loss" in past]
+    seen = [past["val_loss"] for past in progress.rows if "val_loss" in past]
     row |= {
-        "validation_loss": backbone + depth,
-        "validation_backbone_loss": backbone,
-        "validation_depth_loss": depth,
+        "val_loss": backbone + depth,
+        "val_backbone_loss": backbone,
+        "val_depth_loss": depth,
     }
     progress.rows.append(row)
-    logger.info("step %d: validation loss %.4f", row["step"], row["validation_loss"])
-    if row["validation_loss"] < min(seen, default=math.inf):
+    logger.info("step %d: validation loss %.4f", row["step"], row["val_loss"])
+    if row["val_loss"] < min(seen, default=math.inf):
         progress.best_step = row["step"]
         progress.best = {name: value.clone() for name, value in adapter_state(model).items()}
 

@@ -62,8 +62,10 @@ images: ## build a stage's container image: make images STAGE=reference
 
 .PHONY: lock
 lock: ## resolve constraints.txt anew (needs uv)
-	uv pip compile --python-version 3.11 --no-annotate --no-header --quiet \
-		--output-file constraints.txt $(PROJECTS) requirements-dev.txt $(LOCK_OPTIONS)
+	printf -- '-e %s\n' . $(foreach stage,$(STAGES),stages/$(stage)) | cat - requirements-dev.txt \
+		| uv pip compile --python-version 3.11 --no-annotate --no-header --quiet - \
+		--output-file constraints.lock $(LOCK_OPTIONS)
+	grep -v '^-e' constraints.lock | sed 's/+cpu$$//' > constraints.txt && rm constraints.lock
 
 .PHONY: clean
 clean: ## remove results, intermediate files and caches; keeps .venv

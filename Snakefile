@@ -26,8 +26,8 @@ PLAN = plan(
 pathvars:
     work=config["work_dir"],
     results=config["output_dir"],
-    logs=config["output_dir"] + "/logs",
-    benchmarks=config["output_dir"] + "/benchmarks",
+    logs=PLAN.logs,
+    benchmarks=PLAN.benchmarks,
 
 
 wildcard_constraints:
@@ -46,9 +46,9 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         "<results>/report.html",
-    default_target: True
 
 
 onstart:

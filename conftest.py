@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vc_common import audio
 
 SPEECH = Path(__file__).parent.parent / "shared" / "speech"

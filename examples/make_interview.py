@@ -114,8 +114,8 @@ def perform(
     for turn in script["turns"]:
         name = turn["speaker"]
         others = [other for other in speakers if other != name]
-        for number, line in enumerate(turn["say"]):
-            line = {"text": line} if isinstance(line, str) else line
+        for number, said in enumerate(turn["say"]):
+            line = {"text": said} if isinstance(said, str) else said
             bounds = SENTENCE_PAUSE if number else TURN_PAUSE
             start = clock + line.get("pause", rng.uniform(*bounds))
             level = rng.uniform(-SENTENCE_SPREAD_DB, SENTENCE_SPREAD_DB)

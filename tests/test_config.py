@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from voice_pipeline import PipelineConfig, docs
 from voice_pipeline.config import source_id
 from voice_pipeline.settings import ConfigError, load, resolve

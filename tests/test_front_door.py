@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import stubs
 import yaml
+
 from voice_pipeline import PipelineConfig, VoiceCloningPipeline, cli
 
 ROOT = Path(__file__).parent.parent

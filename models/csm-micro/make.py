@@ -29,7 +29,8 @@ from transformers import (
     MimiModel,
     PreTrainedTokenizerFast,
 )
-from vc_common import csm
+
+from vc_common import csm, mimi
 from vc_common.audio import TTS_RATE as RATE
 from vc_common.audio import Samples, read
 
@@ -253,7 +254,7 @@ def encode_turns(codec: MimiModel, audio: Samples, path: Path, speaker: str) -> 
         if row["speaker"] != speaker or not 1 <= row["end"] - row["start"] <= csm.MAX_SECONDS:
             continue
         samples = audio[round(row["start"] * RATE) : round(row["end"] * RATE)]
-        turns.append(csm.Utterance(row["text"], csm.encode(codec, samples)))
+        turns.append(csm.Utterance(row["text"], mimi.encode(codec, samples)))
     return turns
 
 

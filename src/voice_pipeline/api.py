@@ -13,6 +13,7 @@ from voice_pipeline.config import PipelineConfig
 from voice_pipeline.settings import ENVIRONMENT, load, resolve
 from voice_pipeline.workflow import Plan
 
+
 class PipelineError(RuntimeError):
     """The workflow ended with an error; ``exit_code`` is Snakemake's."""
 
@@ -40,9 +41,9 @@ class VoiceCloningPipeline:
         return cls(load(path, overrides))
 
     @classmethod
-    def from_url(cls, url: str, consent: str, voice: str = "voice", **keys: Any) -> (
-        "VoiceCloningPipeline"
-    ):
+    def from_url(
+        cls, url: str, consent: str, voice: str = "voice", **keys: Any
+    ) -> "VoiceCloningPipeline":
         """One voice from one recording; ``keys`` are further keys of the configuration."""
         chosen = {"consent": consent, "sources": [url], **keys.pop("voice_keys", {})}
         return cls(resolve({"voices": {voice: chosen}, **keys}))

@@ -59,7 +59,7 @@ class Voice(Section):
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = Field(
         "en", description="Language spoken, as ISO 639 code."
     )
-    reference: Reference = Field(default_factory=Reference)
+    reference: Reference = Reference()
     sources: list[Source] = Field(
         default_factory=list,
         description="Recordings: URLs or files; with {id, url, licence} where more is known.",
@@ -187,7 +187,8 @@ class Train(Section):
     """LoRA fine-tuning of CSM."""
 
     base_model: NonEmpty = Field(
-        "unsloth/csm-1b", description="CSM to start from: Hub id or folder (DEFAULT_BASE_TTS_MODEL)."
+        "unsloth/csm-1b",
+        description="CSM to start from: Hub id or folder (DEFAULT_BASE_TTS_MODEL).",
     )
     max_steps: int = Field(1000, ge=1, description="Optimiser steps (DEFAULT_MAX_STEPS).")
     batch_size: int = Field(2, ge=1, description="Clips in a batch (DEFAULT_BATCH_SIZE).")
@@ -249,16 +250,16 @@ class PipelineConfig(Section):
         description="A source whose stage has failed is left out of its voice on the next run "
         "and named in the report; false: it is tried again, and its voice waits for it.",
     )
-    download: Download = Field(default_factory=Download)
-    separate: Separate = Field(default_factory=Separate)
-    segment: Segment = Field(default_factory=Segment)
-    transcribe: Transcribe = Field(default_factory=Transcribe)
-    curate: Curate = Field(default_factory=Curate)
-    dataset: Dataset = Field(default_factory=Dataset)
-    train: Train = Field(default_factory=Train)
-    synthesize: Synthesize = Field(default_factory=Synthesize)
-    evaluate: Evaluate = Field(default_factory=Evaluate)
-    containers: Containers = Field(default_factory=Containers)
+    download: Download = Download()
+    separate: Separate = Separate()
+    segment: Segment = Segment()
+    transcribe: Transcribe = Transcribe()
+    curate: Curate = Curate()
+    dataset: Dataset = Dataset()
+    train: Train = Train()
+    synthesize: Synthesize = Synthesize()
+    evaluate: Evaluate = Evaluate()
+    containers: Containers = Containers()
 
 
 def source_id(url: str) -> str:

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -157,9 +156,10 @@ def _keys_at(where: list[str]) -> list[str]:
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
     """The first pydantic model inside an annotation such as ``dict[str, Voice]``."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+    inside = typing.get_args(annotation)
+    if not inside and isinstance(annotation, type):
         return annotation if issubclass(annotation, BaseModel) else None
-    for inner in typing.get_args(annotation):
+    for inner in inside:
         found = model_in(inner)
         if found is not None:
             return found

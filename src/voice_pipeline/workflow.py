@@ -26,6 +26,9 @@ class Plan:
         self.stored = stored
         self.work = config.work_dir
         self.results = config.output_dir
+        # Beside the results, because the checkout's own benchmarks/ holds programs.
+        self.logs = str(self.results / "logs")
+        self.benchmarks = str(self.results / "benchmarks")
 
     @property
     def voices(self) -> list[str]:
@@ -107,6 +110,14 @@ class Plan:
         """The Whisper that counts word errors: its own, or the one that transcribes."""
         return self.config.evaluate.whisper or self.config.transcribe.model
 
+    def results_folder(self, wildcards: Any) -> str:
+        """Where all results lie."""
+        return str(self.results)
+
+    def work_folder(self, wildcards: Any) -> str:
+        """Where all intermediate files lie."""
+        return str(self.work)
+
     def results_of_all(self, wildcards: Any) -> list[str]:
         """Everything that the report tells of."""
         found = []
@@ -148,6 +159,11 @@ class Plan:
     def licence(self, wildcards: Any) -> str:
         """Licence of a source, "" where none is given."""
         return self.source(wildcards.voice, wildcards.source).licence
+
+    def reference_name(self, wildcards: Any) -> str:
+        """What messages call the recording of the reference."""
+        given = self.voice(wildcards.voice).reference.file
+        return str(given or self.reference_source(wildcards.voice))
 
     def reference_of(self, wildcards: Any) -> str:
         """See reference_audio."""

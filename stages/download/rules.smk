@@ -22,7 +22,9 @@ rule download:
         licence=PLAN.licence,
         rate=lookup(within=config, dpath="download/sample_rate"),
         channels=lookup(within=config, dpath="download/channels"),
+        language=lookup(within=config, dpath="voices/{voice}/language"),
     shell:
         "vc-download {params.url:q} --id {wildcards.source:q} --licence={params.licence:q}"
-        " --rate {params.rate} --channels {params.channels} --record-failure"
+        " --rate {params.rate} --channels {params.channels}"
+        " --language {params.language:q} --record-failure"
         " --output {output.audio:q} 2> {log:q}"

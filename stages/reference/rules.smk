@@ -20,8 +20,12 @@ rule reference:
     params:
         start=lookup(within=config, dpath="voices/{voice}/reference/start"),
         end=lookup(within=config, dpath="voices/{voice}/reference/end"),
+        name=PLAN.reference_name,
         encoder=lookup(within=config, dpath="segment/encoder"),
+        whisper=lookup(within=config, dpath="transcribe/model"),
+        language=lookup(within=config, dpath="voices/{voice}/language"),
     shell:
         "vc-reference {input.audio:q} --start {params.start} --end {params.end}"
-        " --encoder {params.encoder:q} --record-failure"
+        " --name {params.name:q} --encoder {params.encoder:q} --whisper {params.whisper:q}"
+        " --language {params.language:q} --record-failure"
         " --output {output.audio:q} 2> {log:q}"

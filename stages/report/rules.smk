@@ -17,8 +17,8 @@ rule report:
         disk_mb=1000,
         runtime="20m",
     params:
-        results=lookup(within=config, dpath="output_dir"),
-        work=lookup(within=config, dpath="work_dir"),
+        results=PLAN.results_folder,
+        work=PLAN.work_folder,
     shell:
         "vc-report {params.results:q} --work {params.work:q}"
         " --output {output.report:q} 2> {log:q}"

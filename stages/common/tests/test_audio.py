@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from vc_common import audio, tools
 from vc_common.errors import InputError
 

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
+
 from vc_common import cli, errors
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vc_common import audio, models, quality, text, vad
 from vc_common.errors import InputError
 from vc_common.speakers import SpeakerEncoder, cosine
@@ -28,9 +29,7 @@ def test_vad_finds_speech_and_nothing_in_noise(kathleen: list[audio.Samples]) ->
     assert vad.speech_spans(np.zeros(10, np.float32)) == []
 
 
-def test_the_same_voice_is_nearer_than_another(
-    kathleen: list[audio.Samples], speech: Path
-) -> None:
+def test_the_same_voice_is_nearer_than_another(kathleen: list[audio.Samples], speech: Path) -> None:
     other, _ = audio.read(next(iter(sorted((speech / "librispeech").glob("*.flac")))), 16_000)
     encoder = SpeakerEncoder()
     mine = [encoder.embed(clip) for clip in kathleen]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from vc_common import files
 from vc_common.errors import InputError
 

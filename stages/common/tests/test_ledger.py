@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from vc_common import ledger, manifests
 from vc_common.manifests import LedgerRow
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from vc_common import audio, errors, ledger, manifests
 from vc_common.manifests import Clip, LedgerRow, Segment, Word
 from vc_curate import cli, cut, judge

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from vc_common import audio, errors, manifests
 from vc_common.manifests import Clip
 from vc_dataset import cli, split

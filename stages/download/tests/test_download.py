@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import yt_dlp
+
 from vc_common import errors, files
 from vc_download import cli, web
 

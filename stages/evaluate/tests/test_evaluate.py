@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import soundfile
 from pyarrow import parquet
+
 from vc_common import csm, manifests, watermark
 from vc_common.audio import ENGINE_RATE, TTS_RATE
 from vc_common.errors import InputError

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+
 from vc_common import audio, errors, files, speakers
 from vc_reference import checks, cli, engine
 

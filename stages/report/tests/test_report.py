@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+
 from vc_common import manifests
 from vc_report import charts, cli, page
 
@@ -142,11 +143,13 @@ def results(tmp_path: Path) -> Path:
     for row in clips:
         tone(voice / "clips/talk" / row.file_name, row.seconds)
     (voice / "dataset").mkdir()
-    training = [
-        {"step": step, "loss": 5.0 / step, "val_loss": 4.0 / step if step % 5 == 0 else None}
-        for step in range(1, 21)
-    ]
+    training: list[dict[str, Any]] = [{"step": 0, "seconds": 0.0, "val_loss": 4.0}]
+    for step in range(1, 21):
+        training.append({"step": step, "loss": 5.0 / step, "seconds": 3.5 * step})
+        if step % 5 == 0:
+            training[-1]["val_loss"] = 4.0 / step
     lines(voice / "adapter/training.jsonl", training)
+    put(voice / "adapter/training.json", {"kept_step": 15})
     record(voice / "adapter", "train")
     tone(voice / "speech/000.wav", 1.0)
     lines(voice / "speech/speech.jsonl", [{"file": "000.wav", "text": "A demo.", "seconds": 1.0}])
@@ -230,6 +233,9 @@ def test_figures_stand_in_summary_and_scores(results: Path) -> None:
     shown = make(results).shown.replace("\N{NO-BREAK SPACE}", " ")
     for said in ("floor 0.50 · ceiling 0.85", "150 %", "0.50 ×", "29 % of the way", "5.000→0.250"):
         assert said in shown
+    assert "4.000→0.267" in shown
+    assert "20, the adapter is that of step 15" in shown
+    assert "Time1:10" in shown
 
 
 def test_accessible_names(results: Path) -> None:

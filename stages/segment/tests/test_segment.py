@@ -1,9 +1,11 @@
 """Who speaks when: rows that tile, the target found among others, strangers refused."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vc_common import audio, errors, manifests
 from vc_common.manifests import Segment
 from vc_segment import activity, cli, diarize
@@ -62,7 +64,7 @@ def test_the_target_is_told_from_a_stranger_and_from_overlap(
     duration = audio.probe(vocals).seconds
     assert rows[0].start == 0.0
     assert rows[-1].end == pytest.approx(duration, abs=1e-3)
-    assert all(a.end == b.start for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(rows))
     found = {"target": 0.0, "stranger": 0.0}
     total = {"target": 0.0, "other": 0.0}
     for who, start, end in truth:

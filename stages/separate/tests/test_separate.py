@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+
 from vc_common import audio, errors, files
 from vc_separate import cli, engine
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import csm, watermark
+from vc_common import csm, mimi, watermark
 from vc_synthesize import label
 from vc_synthesize.cli import main
 
@@ -96,7 +96,7 @@ def test_no_code_beyond_the_codebooks_is_drawn():
 
 def test_context_goes_before_the_text(tmp_path):
     model = csm.load(str(MICRO), "cpu")
-    heard = csm.Utterance("Heard before.", csm.encode(model.model.codec_model, tone(1.0, 200)))
+    heard = csm.Utterance("Heard before.", mimi.encode(model.model.codec_model, tone(1.0, 200)))
     positions = csm.prompt(model.processor, [heard], "Said after.", None)
     audio = positions == model.model.config.audio_token_id
     assert audio.sum() == len(heard.codes) == 13

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from vc_common import codes, csm
+from vc_common import codes, csm, mimi
 from vc_train import adapter, data, loop
 from vc_train.cli import main
 from vc_train.settings import Settings
@@ -35,19 +35,19 @@ def base():
 
 @pytest.fixture(scope="module")
 def info():
-    codec = csm.load_codec(str(MICRO), "cpu")
-    return codes.CodecInfo(csm.codec_fingerprint(codec), 8, 64, 12.5, RATE, str(MICRO))
+    codec = mimi.load(str(MICRO), "cpu")
+    return codes.CodecInfo(mimi.fingerprint(codec), 8, 64, 12.5, RATE, str(MICRO))
 
 
 @pytest.fixture(scope="module")
 def clips():
     """Four clips to train on, one to validate on, one that training must not see."""
-    codec = csm.load_codec(str(MICRO), "cpu")
+    codec = mimi.load(str(MICRO), "cpu")
     splits = ("train", "train", "train", "train", "validation", "test")
     return [
         codes.CodedClip(
             TEXTS[index % 4],
-            csm.encode(codec, tone(0.9 + 0.3 * index, 150 + 40 * index)),
+            mimi.encode(codec, tone(0.9 + 0.3 * index, 150 + 40 * index)),
             f"clip-{index}",
             split,
         )
@@ -91,7 +91,7 @@ def test_codes_give_the_loss_of_the_waveform(base):
         inputs = base.processor(text=prompt, audio=[samples], output_labels=True)
         heard = base.model(**inputs)
 
-        stored = csm.Utterance(text, csm.encode(base.model.codec_model, samples))
+        stored = csm.Utterance(text, mimi.encode(base.model.codec_model, samples))
         backbone, depth = csm.losses(base, csm.make_batch(base, [stored]))
 
         assert backbone.item() == pytest.approx(heard.backbone_loss.item(), abs=1e-6)

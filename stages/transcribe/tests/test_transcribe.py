@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vc_common import audio, errors, manifests, text
 from vc_common.manifests import Segment, Word
 from vc_transcribe import cli, stretches

@@ -31,9 +31,14 @@ def probe(path: Path) -> AudioInfo:
     """Ask ffprobe about the first audio stream; raises InputError when there is none."""
     try:
         said = tools.run(
-            ["ffprobe", "-v", "error", "-select_streams", "a:0", "-of", "json"]
-            + ["-show_entries", "stream=sample_rate,channels,codec_name,duration:format=duration"]
-            + [str(path)]
+            [
+                *("ffprobe", "-v", "error", "-select_streams", "a:0", "-of", "json"),
+                *(
+                    "-show_entries",
+                    "stream=sample_rate,channels,codec_name,duration:format=duration",
+                ),
+                str(path),
+            ]
         )
     except ToolError as error:
         raise InputError(f"{path}: not a media file that ffmpeg reads ({error})") from None
@@ -92,9 +97,11 @@ def resample(samples: Samples, old: int, new: int) -> Samples:
 def convert(source: Path, target: Path, rate: int, channels: int) -> None:
     """Let ffmpeg write the first audio stream of ``source`` as 16-bit PCM to ``target``."""
     tools.run(
-        ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", str(source), "-map", "0:a:0"]
-        + ["-ac", str(channels), "-ar", str(rate), "-c:a", "pcm_s16le", "-rf64", "auto"]
-        + [str(target)]
+        [
+            *("ffmpeg", "-nostdin", "-v", "error", "-y", "-i", str(source), "-map", "0:a:0"),
+            *("-ac", str(channels), "-ar", str(rate), "-c:a", "pcm_s16le", "-rf64", "auto"),
+            str(target),
+        ]
     )
 
 
@@ -105,7 +112,7 @@ def rms_db(samples: Samples) -> float:
 
 
 def _decode_with_ffmpeg(path: Path) -> tuple[Samples, int]:
-    """Decode what libsndfile does not know, through a temporary WAV beside nothing of the user's."""
+    """Decode what libsndfile does not know, through a WAV in a temporary folder."""
     import tempfile
 
     info = probe(path)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -126,7 +127,7 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 def _output_of(arguments: list[str]) -> Path | None:
     """The output named on a command line that did not parse, for the failure record."""
-    for flag, value in zip(arguments, arguments[1:], strict=False):
+    for flag, value in pairwise(arguments):
         if flag in ("-o", "--output"):
             return Path(value)
     return None

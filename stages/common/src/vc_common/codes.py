@@ -18,7 +18,7 @@ METADATA_KEY = b"vc.codec"
 class CodecInfo:
     """Which codec the codes belong to.
 
-    ``fingerprint`` is csm.codec_fingerprint; ``codebook_size`` the codes of one codebook;
+    ``fingerprint`` is mimi.fingerprint; ``codebook_size`` the codes of one codebook;
     ``frame_rate`` is in frames a second, ``sample_rate`` in Hz.
     """
 

@@ -7,7 +7,6 @@ ends an utterance.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -16,20 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from vc_common import models
+from vc_common import mimi, pretrained
 from vc_common.audio import Samples
-from vc_common.errors import InputError, TryAgainError
+from vc_common.errors import InputError
+from vc_common.mimi import Codes
 
 if TYPE_CHECKING:
     import torch
 
-Codes = npt.NDArray[np.int16]  # [frames, codebooks]
-
 MAX_SECONDS = 10.0  # the longest utterance CSM has learnt
 SPEAKER = "0"  # the number that CSM's prompts give the voice being cloned
-SMALL = 50_000_000  # parameters; below, threads wait for each other longer than they work
 IGNORED = -100  # label of a position that is not learnt
 
 # The projections of backbone and depth decoder. A plain list of their names would also match
@@ -72,16 +68,6 @@ class Speech:
     stopped_by_itself: bool
 
 
-def choose_device(wanted: str) -> str:
-    """``auto`` becomes cuda where there is one; raises InputError for cuda where there is none."""
-    import torch
-
-    present = torch.cuda.is_available()
-    if wanted == "cuda" and not present:
-        raise InputError("--device cuda: no CUDA device here; use --device cpu or auto")
-    return ("cuda" if present else "cpu") if wanted == "auto" else wanted
-
-
 def load(name: str, device: str = "auto", dtype: str = "float32", adapter: str = "") -> Csm:
     """Load CSM by folder or Hub id, and a LoRA adapter over it; for inference, in eval mode.
 
@@ -91,19 +77,18 @@ def load(name: str, device: str = "auto", dtype: str = "float32", adapter: str =
     import torch
     from transformers import CsmForConditionalGeneration
 
-    _quiet()
-    place = _place(name)
+    pretrained.quiet()
+    place = pretrained.place(name)
     processor = load_processor(name)
     try:
         model = CsmForConditionalGeneration.from_pretrained(place, dtype=getattr(torch, dtype))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _not_loaded(name, error) from error
+        raise pretrained.refusal(name, error) from error
     model.generation_config.pad_token_id = model.config.codebook_pad_token_id
-    if model.num_parameters() < SMALL:
-        torch.set_num_threads(1)
+    pretrained.settle_threads(model)
     if adapter:
         model = _with_adapter(model, adapter)
-    return Csm(model.eval().to(choose_device(device)), processor, name, adapter or None)
+    return Csm(model.eval().to(pretrained.choose_device(device)), processor, name, adapter or None)
 
 
 def load_processor(name: str) -> Any:
@@ -111,73 +96,9 @@ def load_processor(name: str) -> Any:
     from transformers import CsmProcessor
 
     try:
-        return CsmProcessor.from_pretrained(_place(name))
+        return CsmProcessor.from_pretrained(pretrained.place(name))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _not_loaded(name, error) from error
-
-
-def load_codec(name: str, device: str = "auto") -> Any:
-    """Only the codec of a CSM, in float32: what it says in lower precision are other codes."""
-    import torch
-    from transformers import CsmConfig, MimiModel
-
-    _quiet()
-    place = _place(name)
-    try:
-        config = CsmConfig.from_pretrained(place)
-        codec, report = MimiModel.from_pretrained(
-            place,
-            config=config.codec_config,
-            dtype=torch.float32,
-            key_mapping={r"^codec_model\.": ""},
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _not_loaded(name, error) from error
-    if report["missing_keys"]:
-        raise InputError(f"model {name!r}: has no codec (codec_model.*); is it a whole CSM?")
-    return codec.eval().to(choose_device(device))
-
-
-def codec_fingerprint(codec: Any) -> str:
-    """Sixteen hexadecimal digits that differ when codes mean something else.
-
-    Made of the codebooks alone, rounded to bfloat16, so that a model loaded in either precision
-    gives the same.
-    """
-    import torch
-
-    digest = hashlib.sha256()
-    books = {name: value for name, value in codec.state_dict().items() if "embed_sum" in name}
-    for name in sorted(books):
-        rounded = books[name].to("cpu", torch.bfloat16).contiguous().view(torch.int16)
-        digest.update(name.encode() + rounded.numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def encode(codec: Any, samples: Samples) -> Codes:
-    """The codes of one clip at 24 kHz, mono.
-
-    Clips go one by one: padding to the longest of a batch would change the last frame.
-    """
-    import torch
-
-    heard = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None, None]
-    with torch.inference_mode():
-        codes = codec.encode(heard.to(codec.device)).audio_codes[0].T
-    return np.asarray(codes.cpu().numpy(), dtype=np.int16)
-
-
-def decode(codec: Any, codes: Codes) -> Samples:
-    """The sound of [frames, codebooks] codes, at 24 kHz; empty for no frames."""
-    import torch
-
-    if not len(codes):
-        return np.zeros(0, dtype=np.float32)
-    with torch.inference_mode():
-        numbers = torch.from_numpy(codes.astype(np.int64)).T[None].to(codec.device)
-        sound = codec.decode(numbers).audio_values[0, 0]
-    return np.asarray(sound.float().cpu().numpy())
+        raise pretrained.refusal(name, error) from error
 
 
 def prompt(processor: Any, context: Sequence[Utterance], text: str, frames: int | None) -> Any:
@@ -315,7 +236,7 @@ def speak(
     ended = (codes == config.codebook_eos_token_id).all(dim=-1).nonzero()
     stop = int(ended[0]) if len(ended) else len(codes)
     said = np.asarray(codes[:stop].numpy(), dtype=np.int16)
-    return Speech(decode(base.codec_model, said), said, bool(len(ended)))
+    return Speech(mimi.decode(base.codec_model, said), said, bool(len(ended)))
 
 
 def sampling(config: Any, temperature: float, top_k: int) -> dict[str, Any]:
@@ -359,33 +280,3 @@ def _with_adapter(model: Any, adapter: str) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise InputError(f"adapter {adapter!r}: does not fit this base model ({reason})") from error
-
-
-def _quiet() -> None:
-    """Keep transformers from drawing bars and from warning of weights rightly left unused."""
-    import warnings
-
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-
-
-def _place(name: str) -> str:
-    """Folder or Hub id of a model; a folder that holds none is said so at once."""
-    place = models.resolve(name)
-    if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
-        raise InputError(f"model {name!r}: the folder has no config.json; give a CSM's folder")
-    return place
-
-
-def _not_loaded(name: str, error: Exception) -> InputError | TryAgainError:
-    """One line for what transformers says in many."""
-    said = str(error)
-    reason = next((line.strip() for line in said.splitlines() if line.strip()), repr(error))
-    if "connect" in said.lower() and "huggingface" in said.lower():
-        return TryAgainError(
-            f"model {name!r}: the Hub cannot be reached; try again, or give a folder ({reason})"
-        )
-    return InputError(f"model {name!r}: cannot be loaded as a CSM ({reason})")

@@ -25,8 +25,8 @@ def atomic(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        os.chmod(partial, 0o666 & ~_umask())
-        os.replace(partial, path)
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -38,10 +38,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
     try:
         yield partial
-        os.chmod(partial, 0o777 & ~_umask())
+        partial.chmod(0o777 & ~_umask())
         if path.is_dir():
             shutil.rmtree(path)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

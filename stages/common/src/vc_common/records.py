@@ -15,7 +15,7 @@ from typing import Any
 from vc_common import files
 
 # Options that say how to talk, not what to compute.
-_NOT_PARAMETERS = {"log_level", "log_format", "quiet", "record_failure"}
+_NOT_PARAMETERS = {"log_level", "log_format", "quiet", "record_failure", "version"}
 
 
 def record_path(output: Path) -> Path:
@@ -82,19 +82,30 @@ def peak_memory_mb() -> float:
 
 
 def versions(distribution: str) -> dict[str, str]:
-    """Versions of Python, of the stage's distribution, and of what that directly requires."""
+    """Versions of Python, of the stage's distribution, and of what that directly requires.
+
+    Of our own packages the requirements count too, with the extras that were asked for.
+    """
     found = {"python": platform.python_version()}
-    pending, seen = [distribution], set()
+    pending: list[tuple[str, set[str]]] = [(distribution, set())]
     while pending:
-        name = pending.pop()
-        if name in seen:
-            continue
-        seen.add(name)
+        name, extras = pending.pop()
         try:
             found[name] = importlib.metadata.version(name)
-            requires = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
             continue
         if name.startswith("vc-"):
-            pending += [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in requires]
+            pending += _required(name, extras)
     return dict(sorted(found.items()))
+
+
+def _required(distribution: str, extras: set[str]) -> list[tuple[str, set[str]]]:
+    """What a distribution requires, with ``extras`` on: names and the extras asked of them."""
+    required = []
+    for line in importlib.metadata.requires(distribution) or []:
+        wanted = re.search(r"""extra == ['"]([^'"]+)""", line)
+        named = re.match(r"([A-Za-z0-9._-]+)(?:\[([^]]*)\])?", line)
+        if named and (wanted is None or wanted[1] in extras):
+            asked = {extra.strip() for extra in (named[2] or "").split(",") if extra.strip()}
+            required.append((named[1], asked))
+    return required

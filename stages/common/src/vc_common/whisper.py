@@ -57,7 +57,7 @@ class Transcriber:
             raise InputError(f"model {name!r}: cannot be loaded ({_first_line(error)})") from None
 
     def language_of(self, samples: Samples) -> tuple[str, float]:
-        """The language heard in 16 kHz ``samples`` and its probability; English-only models say en."""
+        """The language heard in 16 kHz ``samples`` and its probability."""
         if not self._model.model.is_multilingual:
             return "en", 1.0
         language, probability, _ = self._model.detect_language(samples)

@@ -180,9 +180,7 @@ def _split(unit: Unit, longest: float, bounds: Bounds) -> list[Unit]:
     return [*parts, Unit(start, unit.end, unit.words[taken:])]
 
 
-def _best_grouping(
-    units: Sequence[Unit], bounds: Bounds, longest: float
-) -> list[tuple[int, int]]:
+def _best_grouping(units: Sequence[Unit], bounds: Bounds, longest: float) -> list[tuple[int, int]]:
     """Group neighbouring units into clips at least cost; returns (first, last) of each.
 
     Dynamic programming over the place of the last cut; a unit that is too long stands alone.

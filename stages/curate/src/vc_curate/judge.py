@@ -93,9 +93,7 @@ def judge(
             dropped, reason=Reason.LOW_QUALITY, similarity=similarity, dnsmos=mos
         )
     finished, loudness = _normalise(audio.resample(cut, rate, TTS_RATE), rules.loudness)
-    return Judged(
-        candidate, None, finished, rules.language, similarity, confidence, mos, loudness
-    )
+    return Judged(candidate, None, finished, rules.language, similarity, confidence, mos, loudness)
 
 
 def write_clips(

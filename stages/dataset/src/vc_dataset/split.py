@@ -15,9 +15,7 @@ ENOUGH_SOURCES = 3
 Splits = dict[str, list[Clip]]
 
 
-def by_source_or_time(
-    clips: Sequence[Clip], validation: float, test: float
-) -> tuple[Splits, str]:
+def by_source_or_time(clips: Sequence[Clip], validation: float, test: float) -> tuple[Splits, str]:
     """Split clips by shares of their seconds; returns the splits and ``source`` or ``time``.
 
     A split that is asked for is never empty while there are clips to go round, and training

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
+
 from vc_common import audio, files, log, tools
 from vc_common.errors import InputError, ToolError
-
 from vc_download.fetched import Fetched
 
 logger = log.get("download")

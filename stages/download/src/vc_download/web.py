@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import yt_dlp
-from vc_common import log, tools
-from vc_common.errors import InputError, StageError, ToolError, TryAgainError
 from yt_dlp.networking import exceptions as network
 from yt_dlp.utils import YoutubeDLError
 
+from vc_common import log, tools
+from vc_common.errors import InputError, StageError, ToolError, TryAgainError
 from vc_download.fetched import Fetched
 
 logger = log.get("download")

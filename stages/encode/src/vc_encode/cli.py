@@ -23,12 +23,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(args: argparse.Namespace) -> dict[str, Any]:
     """Encode clip by clip; returns counts."""
-    from vc_common import audio, codes, csm
+    from vc_common import audio, codes, mimi
     from vc_common.errors import InputError
     from vc_encode import clips
 
     expected = clips.count(args.dataset)
-    codec = csm.load_codec(args.base_model, args.device)
+    codec = mimi.load(args.base_model, args.device)
     coded: list[codes.CodedClip] = []
     troubled = 0
     sounding = clips.read(args.dataset)
@@ -37,12 +37,12 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
             logger.warning("clip %s is left out: %s", clip.clip, clip.trouble or "it is empty")
             troubled += 1
             continue
-        numbers = csm.encode(codec, clip.samples)
+        numbers = mimi.encode(codec, clip.samples)
         coded.append(codes.CodedClip(clip.text, numbers, clip.clip, clip.split))
     if not coded:
         raise InputError(f"{args.dataset}: none of its {expected} clips could be read")
     info = codes.CodecInfo(
-        fingerprint=csm.codec_fingerprint(codec),
+        fingerprint=mimi.fingerprint(codec),
         codebooks=codec.config.num_quantizers,
         codebook_size=codec.config.codebook_size,
         frame_rate=float(codec.config.frame_rate),

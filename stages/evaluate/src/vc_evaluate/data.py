@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import soundfile
+
 from vc_common import audio, text
 from vc_common.audio import TTS_RATE, Samples
 from vc_common.errors import InputError

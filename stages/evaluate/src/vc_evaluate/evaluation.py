@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vc_common import audio, csm, files, log, speakers, watermark, whisper
+from vc_common import audio, csm, files, log, pretrained, speakers, watermark, whisper
 from vc_common.audio import TTS_RATE
-
 from vc_evaluate import data, variants
 from vc_evaluate.data import Clip
 from vc_evaluate.judge import Judge, Verdict, means
 from vc_evaluate.variants import Sampling
 
-TARGET_CLIPS = 40  # enough for a centroid that more would not move
-FLOOR_STRETCHES = 20
+TARGET_CLIPS = 24  # enough for a centroid that more would not move
+FLOOR_STRETCHES = 12
 FLOOR_SECONDS = 10.0  # of a stretch that is longer, as long as a clip may be
 
 logger = log.get("evaluate")
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not target:
         notes.append("No training clip: similarity is to the reference recording alone.")
 
-    device = csm.choose_device(args.device)
+    device = pretrained.choose_device(args.device)
     # Whisper's engine sets the threads of the whole process, and a small CSM then takes them back.
     hear = whisper.Transcriber(args.whisper, device)
     model = csm.load(args.base_model, device, adapter=str(args.adapter))

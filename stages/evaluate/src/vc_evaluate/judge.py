@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from vc_common import audio, quality, speakers, text, vad, whisper
 from vc_common.audio import ENGINE_RATE, TTS_RATE, Samples
 from vc_common.speakers import Vector

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from vc_common import audio, csm, watermark, whisper
+
+from vc_common import audio, csm, mimi, watermark, whisper
 from vc_common.audio import ENGINE_RATE, TTS_RATE, Samples
 from vc_common.csm import Csm, Utterance
 from vc_common.errors import InputError
@@ -45,7 +46,7 @@ def context(
     said = said or hear.hear(audio.resample(samples, TTS_RATE, ENGINE_RATE), language).text
     if not said:
         raise InputError(f"{reference}: no words are heard; give them with --reference-text")
-    return Utterance(said, csm.encode(csm.base_of(model.model).codec_model, samples))
+    return Utterance(said, mimi.encode(csm.base_of(model.model).codec_model, samples))
 
 
 def speak(

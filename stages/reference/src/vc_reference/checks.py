@@ -1,6 +1,7 @@
 """What makes a slice unfit as a reference: clipping, and a second voice."""
 
 import numpy as np
+
 from vc_common.audio import Samples
 from vc_common.speakers import WINDOW, SpeakerEncoder
 from vc_common.vad import Span

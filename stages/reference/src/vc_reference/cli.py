@@ -12,6 +12,7 @@ from typing import Any
 
 from vc_common import cli, log
 from vc_common.speakers import DEFAULT_ENCODER
+from vc_common.whisper import DEFAULT_MODEL
 
 logger = log.get("reference")
 
@@ -58,6 +59,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="least likeness of any stretch to the rest: below it there are two speakers",
     )
     parser.add_argument("--encoder", default=DEFAULT_ENCODER, help="the speaker encoder")
+    parser.add_argument(
+        "--whisper",
+        default=DEFAULT_MODEL,
+        help="hears what is said, for models that want the text of their context; none: no text",
+    )
+    parser.add_argument("--language", default="en", help="the voice's language, ISO 639 code")
     return parser
 
 
@@ -72,7 +79,13 @@ def work(args: argparse.Namespace) -> Mapping[str, Any]:
         args.min_seconds, args.max_seconds, args.min_dnsmos, args.max_clipped, args.min_cosine
     )
     told = engine.make(
-        args.audio, slices, args.output, limits, encoder=args.encoder, name=args.name
+        args.audio,
+        slices,
+        args.output,
+        limits,
+        encoder=args.encoder,
+        name=args.name,
+        hearing=None if args.whisper == "none" else (args.whisper, args.language),
     )
     logger.info("wrote %s (%.1f s, DNSMOS %.2f)", args.output, told["seconds"], told["dnsmos"])
     return told

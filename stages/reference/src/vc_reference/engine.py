@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import soundfile
+
 from vc_common import audio, files, log, quality, speakers, vad
 from vc_common.audio import ENGINE_RATE, TTS_RATE, Samples
 from vc_common.errors import InputError
-
 from vc_reference import checks
 
 logger = log.get("reference")
@@ -55,8 +55,11 @@ def make(
     *,
     encoder: str = speakers.DEFAULT_ENCODER,
     name: str | None = None,
+    hearing: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write the reference as 24 kHz mono WAV and its figures beside it, as ``.json``.
+
+    ``hearing`` is the Whisper model and language that give its text.
 
     All ``slices`` are of the one recording, or there is one for each of several; without any
     the recordings are taken whole. Returns the figures. Raises InputError, naming the limit
@@ -95,11 +98,19 @@ def make(
         "rate": TTS_RATE,
         **figures,
         "encoder": encoder,
+        "text": _text(heard, *hearing) if hearing else "",
     }
     with files.atomic(output) as partial:
         audio.write(partial, _joined(pieces, TTS_RATE), TTS_RATE)
         files.write_json(output.with_suffix(".json"), told)
     return told
+
+
+def _text(heard: Samples, model: str, language: str) -> str:
+    """What is said in 16 kHz samples."""
+    from vc_common.whisper import Transcriber
+
+    return Transcriber(model, "cpu").hear(heard, language).text
 
 
 def _paired(recordings: Sequence[Path], slices: Sequence[Slice]) -> list[tuple[Path, Slice]]:

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
-from vc_common.manifests import Clip
 
+from vc_common.manifests import Clip
 from vc_report import charts, players, words
 from vc_report.tree import Run, Voice
 
@@ -60,7 +60,7 @@ def _voice(voice: Voice, run: Run, clips_per_voice: int) -> dict[str, Any]:
         "reasons": voice.by_reason(),
         "clips": spread(voice.clips, clips_per_voice),
         "loss_curve": charts.loss_curve(voice.training),
-        "training": _training(voice, run),
+        "training": _training(voice),
         "scale": charts.similarity_scale(voice.scores or {}),
         "gain": _gain(voice.scores),
         "before_after": _before_after(voice),
@@ -110,22 +110,29 @@ def _gain(scores: Mapping[str, Any] | None) -> float | None:
     return float((lora - floor) / (ceiling - floor))
 
 
-def _training(voice: Voice, run: Run) -> dict[str, Any]:
-    """Steps, seconds, first and last losses; empty without a training record."""
+def _training(voice: Voice) -> dict[str, Any]:
+    """Steps, seconds, first and last losses; empty without a training record.
+
+    The adapter is the one of ``kept_step``, where validation loss was lowest, so the last
+    validation loss shown is that step's.
+    """
     if not voice.training:
         return {}
     losses = [row["loss"] for row in voice.training if row.get("loss") is not None]
-    checked = [row["val_loss"] for row in voice.training if row.get("val_loss") is not None]
-    took = [
-        row.get("seconds")
-        for row in run.records
-        if row.get("stage") == "train" and row.get("voice") == voice.name
-    ]
+    checked = {
+        row.get("step"): row["val_loss"]
+        for row in voice.training
+        if row.get("val_loss") is not None
+    }
+    clocks = [row["seconds"] for row in voice.training if row.get("seconds") is not None]
+    kept = voice.training_facts.get("kept_step")
+    values = list(checked.values())
     return {
         "steps": voice.training[-1].get("step"),
-        "seconds": took[-1] if took else None,
+        "kept_step": kept,
+        "seconds": clocks[-1] if clocks else None,
         "loss": (losses[0], losses[-1]) if losses else None,
-        "validation": (checked[0], checked[-1]) if checked else None,
+        "validation": (values[0], checked.get(kept, values[-1])) if values else None,
     }
 
 

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import soundfile
+
 from vc_common import audio
 from vc_common.errors import InputError
 

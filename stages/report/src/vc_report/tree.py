@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import soundfile
 import yaml
+
 from vc_common import files, ledger
 from vc_common.errors import InputError
 from vc_common.manifests import Clip, LedgerRow, read_rows
-
 from vc_report import failures
 from vc_report.failures import Failure
 
@@ -173,7 +172,7 @@ def _source(
         title=str(facts.get("title") or name),
         url=str(facts.get("url") or entry.get("url") or ""),
         licence=str(facts.get("licence") or entry.get("licence") or ""),
-        seconds=rows[-1].end if rows else _seconds(place / "source.wav"),
+        seconds=rows[-1].end if rows else _number(facts.get("duration")),
         rows=rows,
         clips=_rows(folder / "clips" / name / "metadata.jsonl", Clip, notes),
         failures=failures.of_source(work, folder / "clips", voice, name),
@@ -183,25 +182,24 @@ def _source(
 
 def _name_missing(voice: Voice) -> None:
     """Note every missing part of a voice and the reason, where one is known."""
-    parts = [
-        ("reference", "reference recording", voice.reference is not None),
-        ("curate", "kept clips", bool(voice.clips)),
-        ("dataset", "dataset", (voice.folder / "dataset").is_dir()),
-        ("train", "training record", bool(voice.training)),
-        ("synthesize", "speech of the demo texts", bool(voice.speech)),
-        ("evaluate", "scores", voice.scores is not None),
-    ]
+    parts = {  # stage: what it leaves, whether that is there, the stage it needs
+        "reference": ("reference recording", voice.reference is not None, ""),
+        "curate": ("kept clips", bool(voice.clips), "reference"),
+        "dataset": ("dataset", (voice.folder / "dataset").is_dir(), "curate"),
+        "train": ("training record", bool(voice.training), "dataset"),
+        "synthesize": ("speech of the demo texts", bool(voice.speech), "train"),
+        "evaluate": ("scores", voice.scores is not None, "train"),
+    }
     causes = {failure.stage: failure.message for failure in voice.failures}
-    for number, (stage, what, there) in enumerate(parts):
+    for stage, (what, there, needs) in parts.items():
         if there:
             continue
-        before = [what for _, what, there in parts[:number] if not there]
         if stage in causes:
             why = f"{stage} failed: {causes[stage]}"
         elif stage == "curate" and any(source.failures for source in voice.sources):
             why = "no source came through; the failures are named above"
-        elif before:
-            why = f"there is no {before[-1]} to make it from"
+        elif needs and not parts[needs][1]:
+            why = f"there is no {parts[needs][0]}"
         else:
             why = f"{stage} has not run yet"
         voice.notes.append(f"No {what}: {why}.")
@@ -220,11 +218,8 @@ def _records(folders: list[Path]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (order.get(str(row.get("stage")), 99), row["output"]))
 
 
-def _seconds(path: Path) -> float | None:
-    try:
-        return float(soundfile.info(path).duration)
-    except (OSError, soundfile.LibsndfileError):
-        return None
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _object(path: Path, notes: list[str]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def flagged_runs(flags: Flags) -> list[tuple[int, int]]:
 
 
 def _changes(active: Flags) -> Flags:
-    """Where another voice than the one heard last begins to speak alone; [frames, 3] -> [frames]."""
+    """Where another voice than the last begins to speak alone; [frames, 3] -> [frames]."""
     changes = np.zeros(len(active), bool)
     alone = np.flatnonzero(active.sum(axis=1) == 1)
     voice = active[alone].argmax(axis=1)

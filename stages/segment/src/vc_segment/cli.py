@@ -59,16 +59,12 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
     voices = diarize.find_voices(
         samples, heard, encoder, encoder.embed(reference), args.min_similarity, str(args.vocals)
     )
-    logger.info(
-        "%d voices; the target's is %.2f like the reference", voices.people, voices.match
-    )
+    logger.info("%d voices; the target's is %.2f like the reference", voices.people, voices.match)
     removed = None
     if args.recording:
         recording, _ = audio.read(args.recording, audio.ENGINE_RATE)
         removed = recording[: len(samples)] - samples[: len(recording)]
-    rows = timeline.rows(
-        len(samples) / audio.ENGINE_RATE, removed, heard, voices, args.min_margin
-    )
+    rows = timeline.rows(len(samples) / audio.ENGINE_RATE, removed, heard, voices, args.min_margin)
     manifests.write_rows(args.output, rows)
     seconds = timeline.seconds_by_label(rows)
     logger.info("wrote %s (%.1f s of the target)", args.output, seconds.get("target", 0.0))

@@ -6,6 +6,7 @@ threshold, which telephone voices of strangers pass.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -97,10 +98,10 @@ def cut(heard: Heard) -> list[Piece]:
     for first, last in flagged_runs(heard.speech & ~heard.overlap):
         changes = (np.flatnonzero(heard.changes[first:last]) + first).tolist()
         edges = [first, *(at for at in changes if at > first), last]
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             parts = max(1, int(np.ceil((end - start) * STEP / LONGEST)))
             inner = np.linspace(start, end, parts + 1).round().astype(int).tolist()
-            pieces += [Piece(a, b) for a, b in zip(inner, inner[1:], strict=False)]
+            pieces += [Piece(a, b) for a, b in pairwise(inner)]
     return pieces
 
 

@@ -13,6 +13,7 @@ import torch
 from demucs.apply import apply_model
 from demucs.pretrained import get_model
 from huggingface_hub.errors import RepositoryNotFoundError
+
 from vc_common.audio import Samples
 from vc_common.errors import InputError, TryAgainError
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+
 from vc_common import audio, files, log
 from vc_common.audio import Samples
 from vc_common.errors import InputError, ToolError
-
 from vc_separate.separators import Separator
 
 # Blocks bound the memory. Neighbours overlap and are cross-faded, because a separator knows

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from vc_common.audio import Samples
 from vc_common.errors import InputError
 

@@ -64,7 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
 def work(args: argparse.Namespace) -> dict[str, Any]:
     """Say every text; returns counts."""
     import numpy as np
-    from vc_common import audio, csm, files, manifests, watermark
+
+    from vc_common import audio, csm, files, manifests, mimi, watermark
     from vc_common.errors import InputError
     from vc_synthesize import label
 
@@ -82,7 +83,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
         if not args.context_text:
             logger.warning("--context-text is not given: the voice follows the context less well")
         samples, _ = audio.read(args.context_audio, audio.TTS_RATE)
-        heard = csm.encode(csm.base_of(model.model).codec_model, samples)
+        heard = mimi.encode(csm.base_of(model.model).codec_model, samples)
         context = [csm.Utterance(args.context_text, heard)]
 
     rows = []

@@ -94,12 +94,12 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
     """Load, train, write; returns counts and losses."""
     import torch
 
-    from vc_common import codes, csm, files, records
+    from vc_common import codes, csm, files, pretrained, records
     from vc_train import adapter, checkpoint, data, loop
     from vc_train.settings import Settings
 
     clips, codec = codes.read(args.codes)
-    device = csm.choose_device(args.device)
+    device = pretrained.choose_device(args.device)
     precision = args.precision
     if precision == "auto":
         can = device == "cuda" and torch.cuda.is_bf16_supported()

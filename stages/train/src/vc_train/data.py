@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vc_common import csm
+from vc_common import csm, mimi
 from vc_common.codes import CodecInfo, CodedClip
 from vc_common.errors import InputError
 
@@ -34,7 +34,7 @@ def select(
 
     Raises InputError when the codes are another codec's, or when nothing is left to train on.
     """
-    wanted = csm.codec_fingerprint(model.model.codec_model)
+    wanted = mimi.fingerprint(model.model.codec_model)
     if codec.fingerprint != wanted:
         raise InputError(
             f"the codes are those of another codec ({codec.fingerprint}, of {codec.model}) than "

@@ -26,7 +26,12 @@ def of_target(rows: Sequence[Segment]) -> list[Span]:
     for row in rows:
         if row.label == "target":
             last = spans[-1] if spans else None
-            if joinable and last and row.start - last[1] <= BRIDGED and row.end - last[0] <= LONGEST:
+            if (
+                joinable
+                and last
+                and row.start - last[1] <= BRIDGED
+                and row.end - last[0] <= LONGEST
+            ):
                 spans[-1] = (last[0], row.end)
             else:
                 spans += _split(row.start, row.end)

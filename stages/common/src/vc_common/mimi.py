@@ -1,0 +1,82 @@
+"""Mimi, the codec of CSM: sound to codes, codes to sound, and whose codes they are.
+
+Importing this module loads neither torch nor transformers; its functions do. A clip's codes are
+[frames, codebooks] numbers.
+"""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vc_common import pretrained
+from vc_common.audio import Samples
+from vc_common.errors import InputError
+
+Codes = npt.NDArray[np.int16]  # [frames, codebooks]
+
+
+def load(name: str, device: str = "auto") -> Any:
+    """Only the codec of a CSM, in float32: what it says in lower precision are other codes."""
+    import torch
+    from transformers import CsmConfig, MimiModel
+
+    pretrained.quiet()
+    place = pretrained.place(name)
+    try:
+        config = CsmConfig.from_pretrained(place)
+        codec, report = MimiModel.from_pretrained(
+            place,
+            config=config.codec_config,
+            dtype=torch.float32,
+            key_mapping={r"^codec_model\.": ""},
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise pretrained.refusal(name, error) from error
+    if report["missing_keys"]:
+        raise InputError(f"model {name!r}: has no codec (codec_model.*); is it a whole CSM?")
+    pretrained.settle_threads(codec)
+    return codec.eval().to(pretrained.choose_device(device))
+
+
+def fingerprint(codec: Any) -> str:
+    """Sixteen hexadecimal digits that differ when codes mean something else.
+
+    Made of the codebooks alone, rounded to bfloat16, so that a model loaded in either precision
+    gives the same.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    books = {name: value for name, value in codec.state_dict().items() if "embed_sum" in name}
+    for name in sorted(books):
+        rounded = books[name].to("cpu", torch.bfloat16).contiguous().view(torch.int16)
+        digest.update(name.encode() + rounded.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def encode(codec: Any, samples: Samples) -> Codes:
+    """The codes of one clip at 24 kHz, mono.
+
+    Clips go one by one: padding to the longest of a batch would change the last frame.
+    """
+    import torch
+
+    heard = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))[None, None]
+    with torch.inference_mode():
+        codes = codec.encode(heard.to(codec.device)).audio_codes[0].T
+    return np.asarray(codes.cpu().numpy(), dtype=np.int16)
+
+
+def decode(codec: Any, codes: Codes) -> Samples:
+    """The sound of [frames, codebooks] codes, at 24 kHz; empty for no frames."""
+    import torch
+
+    if not len(codes):
+        return np.zeros(0, dtype=np.float32)
+    with torch.inference_mode():
+        numbers = torch.from_numpy(codes.astype(np.int64)).T[None].to(codec.device)
+        sound = codec.decode(numbers).audio_values[0, 0]
+    return np.asarray(sound.float().cpu().numpy())

@@ -218,7 +218,6 @@ class Synthesize(Section):
     temperature: float = Field(0.9, gt=0, le=2, description="Sampling temperature.")
     top_k: int = Field(50, ge=1, description="Codes to sample from.")
     seed: int = Field(0, ge=0, description="Seed of the sampling.")
-    watermark: bool = Field(True, description="Mark the audio as synthetic, inaudibly.")
     device: Device = Field("auto", description="Where it runs.")
 
 

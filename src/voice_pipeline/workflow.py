@@ -110,6 +110,11 @@ class Plan:
         """The Whisper that counts word errors: its own, or the one that transcribes."""
         return self.config.evaluate.whisper or self.config.transcribe.model
 
+    def context(self, wildcards: Any) -> list[str]:
+        """The options that let the reference steer the voice, if it shall."""
+        reference = self.results / wildcards.voice / "reference" / "reference.wav"
+        return ["--context-audio", str(reference)] if self.config.synthesize.context else []
+
     def results_folder(self, wildcards: Any) -> str:
         """Where all results lie."""
         return str(self.results)

@@ -30,6 +30,7 @@ rule evaluate:
         encoder=lookup(within=config, dpath="segment/encoder"),
         max_texts=lookup(within=config, dpath="evaluate/max_texts"),
         temperature=lookup(within=config, dpath="synthesize/temperature"),
+        top_k=lookup(within=config, dpath="synthesize/top_k"),
         seed=lookup(within=config, dpath="synthesize/seed"),
         device=lookup(within=config, dpath="evaluate/device"),
     shell:
@@ -38,5 +39,5 @@ rule evaluate:
         " --vocals {input.vocals:q} --segments {input.segments:q}"
         " --whisper {params.whisper:q} --encoder {params.encoder:q}"
         " --max-texts {params.max_texts} --temperature {params.temperature}"
-        " --seed {params.seed} --device {params.device}"
+        " --top-k {params.top_k} --seed {params.seed} --device {params.device}"
         " --speech-dir {output.speech:q} --output {output.scores:q} 2> {log:q}"

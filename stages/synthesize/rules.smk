@@ -22,6 +22,7 @@ rule synthesize:
         runtime="1h",
     params:
         texts=lookup(within=config, dpath="voices/{voice}/demo_text"),
+        context=PLAN.context,
         base_model=lookup(within=config, dpath="train/base_model"),
         temperature=lookup(within=config, dpath="synthesize/temperature"),
         top_k=lookup(within=config, dpath="synthesize/top_k"),
@@ -29,6 +30,6 @@ rule synthesize:
         device=lookup(within=config, dpath="synthesize/device"),
     shell:
         "vc-synthesize {params.texts:q} --base-model {params.base_model:q}"
-        " --adapter {input.adapter:q} --context-audio {input.reference:q}"
+        " --adapter {input.adapter:q} {params.context:q}"
         " --temperature {params.temperature} --top-k {params.top_k} --seed {params.seed}"
         " --device {params.device} --output {output.speech:q} 2> {log:q}"

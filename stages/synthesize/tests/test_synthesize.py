@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import csm, mimi, watermark
-from vc_synthesize import label
+from vc_common import csm, label, mimi, watermark
 from vc_synthesize.cli import main
 
 MICRO = Path(__file__).parents[3] / "models" / "csm-micro"
@@ -105,6 +104,8 @@ def test_context_goes_before_the_text(tmp_path):
     context = tmp_path / "reference.wav"
     soundfile.write(context, tone(1.0, 200), RATE)
     arguments = ["Hi.", "--base-model", str(MICRO), "--max-seconds", "1", "--context-audio"]
+    assert main([*arguments, str(context), "-o", str(tmp_path / "speech")]) == 3, "no text to it"
+    (tmp_path / "reference.json").write_text('{"text": "Heard before."}')
     assert main([*arguments, str(context), "-o", str(tmp_path / "speech")]) == 0
     assert rows(tmp_path / "speech")[0]["context"] == str(context)
 

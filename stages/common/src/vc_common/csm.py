@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vc_common import mimi, pretrained
+from vc_common import audio, files, mimi, pretrained
 from vc_common.audio import Samples
 from vc_common.errors import InputError
 from vc_common.mimi import Codes
@@ -237,6 +237,22 @@ def speak(
     stop = int(ended[0]) if len(ended) else len(codes)
     said = np.asarray(codes[:stop].numpy(), dtype=np.int16)
     return Speech(mimi.decode(base.codec_model, said), said, bool(len(ended)))
+
+
+def context_of(csm: Csm, recording: Path, text: str = "") -> Utterance:
+    """A recording as context: its codes, and ``text`` or what the .json beside it says was said.
+
+    ``vc-reference`` writes such a file. Raises InputError where there is no text at all.
+    """
+    beside = recording.with_suffix(".json")
+    said = text or (str(files.read_json(beside).get("text", "")) if beside.is_file() else "")
+    if not said:
+        raise InputError(
+            f"{recording}: as context it needs the text that is said in it; give it as an option, "
+            f"or in {beside.name} beside it"
+        )
+    samples, _ = audio.read(recording, audio.TTS_RATE)
+    return Utterance(said, mimi.encode(base_of(csm.model).codec_model, samples))
 
 
 def sampling(config: Any, temperature: float, top_k: int) -> dict[str, Any]:

@@ -35,7 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--reference", type=cli.existing, required=True, help="the target speaker alone: context"
     )
     parser.add_argument(
-        "--reference-text", default="", help="what the reference says; default: what Whisper hears"
+        "--reference-text",
+        default="",
+        help="what the reference says; default: the text in the .json beside it",
     )
     parser.add_argument(
         "--vocals",

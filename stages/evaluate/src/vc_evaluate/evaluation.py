@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vc_common import audio, csm, files, log, pretrained, speakers, watermark, whisper
+from vc_common import audio, csm, files, label, log, pretrained, speakers, watermark, whisper
 from vc_common.audio import TTS_RATE
 from vc_evaluate import data, variants
 from vc_evaluate.data import Clip
@@ -72,9 +72,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     judge = Judge(encoder, hear, target or [reference], language)
     context = []
     if any(name.endswith("+context") for name in args.variants):
-        context = [variants.context(model, args.reference, args.reference_text, hear, language)]
-        if not args.reference_text:
-            notes.append(f"The context's text is what Whisper heard: “{context[0].text}”")
+        context = [csm.context_of(model, args.reference, args.reference_text)]
 
     ceiling = [judge.judge(clip.samples, clip.text) for clip in texts]
     floor = [judge.judge(_stretch(*found), None) for found in stretches]
@@ -126,7 +124,8 @@ def _variant(name: str, bench: _Bench) -> dict[str, Any]:
         spoken = variants.speak(bench.model, name, bench.context, clip.text, how)
         took += spoken.took
         file = f"{place}/{number:03d}.wav"
-        variants.write(bench.folder / file, spoken.samples)
+        (bench.folder / file).parent.mkdir(exist_ok=True)
+        label.write(bench.folder / file, spoken.samples, bench.model.name)
         verdict = bench.judge.judge(spoken.samples, clip.text)
         verdicts.append(verdict)
         items.append(

@@ -44,7 +44,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--context-audio", type=cli.existing, help="speech of the voice that steers how it sounds"
     )
-    parser.add_argument("--context-text", default="", help="what is said in it")
+    parser.add_argument(
+        "--context-text",
+        default="",
+        help="what is said in it; default: the text in the .json beside it",
+    )
     parser.add_argument("--max-seconds", type=float, default=10.0, help="longest speech of a text")
     parser.add_argument(
         "--temperature", type=float, default=0.9, help="0 always takes the likeliest code"
@@ -63,11 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(args: argparse.Namespace) -> dict[str, Any]:
     """Say every text; returns counts."""
-    import numpy as np
-
-    from vc_common import audio, csm, files, manifests, mimi, watermark
+    from vc_common import audio, csm, files, label, manifests, watermark
     from vc_common.errors import InputError
-    from vc_synthesize import label
 
     texts = [text.strip() for text in args.text]
     if args.texts:
@@ -80,11 +81,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
     model = csm.load(args.base_model, args.device, adapter=args.adapter)
     context = []
     if args.context_audio:
-        if not args.context_text:
-            logger.warning("--context-text is not given: the voice follows the context less well")
-        samples, _ = audio.read(args.context_audio, audio.TTS_RATE)
-        heard = mimi.encode(csm.base_of(model.model).codec_model, samples)
-        context = [csm.Utterance(args.context_text, heard)]
+        context = [csm.context_of(model, args.context_audio, args.context_text)]
 
     rows = []
     with files.atomic_folder(args.output) as partial:
@@ -115,10 +112,8 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
             )
             rows.append(row)
             if not len(sound):
-                # A moment of silence, because many players refuse a file without any sample.
                 logger.warning("text %d: the model ended at once and said nothing", index)
-                sound = np.zeros(audio.TTS_RATE // 10, dtype=np.float32)
-            label.write(partial / row.file, sound, f"Voice Cloning Pipeline, {args.base_model}")
+            label.write(partial / row.file, sound, args.base_model)
         manifests.write_rows(partial / "speech.jsonl", rows)
     stopped = sum(row.stopped_by_itself for row in rows)
     seconds = round(sum(row.seconds for row in rows), 3)

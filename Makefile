@@ -7,7 +7,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 STAGE ?= reference
-ENGINE ?= $(shell command -v podman || command -v docker)
 
 STAGES := $(notdir $(patsubst %/pyproject.toml,%,$(wildcard stages/*/pyproject.toml)))
 EDITABLE := -e . $(foreach stage,$(STAGES),-e stages/$(stage))
@@ -54,7 +53,8 @@ docs: setup ## write config.schema.json and docs/configuration.md anew
 
 .PHONY: models
 models: setup ## make the shipped micro model anew (minutes on a CPU)
-	$(BIN)/python models/csm-micro/make.py
+	$(BIN)/python models/csm-micro/make.py examples/interview.opus \
+		examples/interview.truth.json --speaker host -o models/csm-micro
 
 .PHONY: images
 images: ## build a stage's container image: make images STAGE=reference

@@ -20,7 +20,8 @@ from vc_common.manifests import Clip, LedgerRow
 
 ROOT = Path(__file__).parent.parent
 STEP = 0.01  # seconds of the grid on which the ledger and the truth are compared
-pytestmark = pytest.mark.slow
+# The fixture runs everything: minutes on two cores, more on a busy machine.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:

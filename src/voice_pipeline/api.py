@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from voice_pipeline.config import PipelineConfig
-from voice_pipeline.settings import ENVIRONMENT, load, resolve
+from voice_pipeline.settings import ENVIRONMENT, load
 from voice_pipeline.workflow import Plan
 
 
@@ -39,14 +39,6 @@ class VoiceCloningPipeline:
     ) -> "VoiceCloningPipeline":
         """From a config file, with environment and ``overrides`` laid over it."""
         return cls(load(path, overrides))
-
-    @classmethod
-    def from_url(
-        cls, url: str, consent: str, voice: str = "voice", **keys: Any
-    ) -> "VoiceCloningPipeline":
-        """One voice from one recording; ``keys`` are further keys of the configuration."""
-        chosen = {"consent": consent, "sources": [url], **keys.pop("voice_keys", {})}
-        return cls(resolve({"voices": {voice: chosen}, **keys}))
 
     @property
     def report(self) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from voice_pipeline.api import PipelineError, VoiceCloningPipeline
-from voice_pipeline.settings import ConfigError, load, merge, nested, read_file, resolve
+from voice_pipeline.settings import ConfigError, merge, nested, read_file, resolve
 from voice_pipeline.workflow import Plan
 
 OK, FAILED, BAD_INPUT = 0, 1, 3
@@ -92,7 +92,7 @@ def _pipeline(args: argparse.Namespace) -> VoiceCloningPipeline:
         overrides = merge(overrides, nested(key, yaml.safe_load(value)))
     urls = getattr(args, "url", [])
     if not urls:
-        return VoiceCloningPipeline(load(args.config, overrides))
+        return VoiceCloningPipeline.from_file(args.config, overrides)
     if not args.consent:
         raise ConfigError("--consent is missing: say who consented, how and when")
     times = {"start": args.ref_start, "end": args.ref_end}

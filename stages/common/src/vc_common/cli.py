@@ -3,8 +3,6 @@
 import argparse
 import importlib.metadata
 import inspect
-import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -110,14 +108,6 @@ def run(made: argparse.ArgumentParser, work: Work, argv: list[str] | None = None
         return _failed(made.prog, arguments, output, errors.FAILED, f"a bug: {error!r}")
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def exit_with(code: int) -> None:
-    """Leave without waiting for engine threads that may hang at interpreter shutdown."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

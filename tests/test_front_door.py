@@ -44,12 +44,14 @@ def test_run_goes_on_without_a_source_that_fails_and_says_so(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     urls = ["one.wav", "https://example.org/broken.mp4", "two.wav"]
-    code = cli.main(["run", *urls, "--consent", "Ada, written", "--voice", "ada", "--cores", "2"])
+    options = ["--consent", "Ada, written", "--voice", "ada", "--say", "Good day.", "--cores", "2"]
+    code = cli.main(["run", *urls, *options])
     assert code == 3
     said = capsys.readouterr()
     assert "ada/broken failed: download: https://example.org/broken.mp4: HTTP 404" in said.err
     assert "report: results/report.html" in said.out
     assert (folder / "results" / "ada" / "clips" / "two").is_dir()
+    assert "Good day." in (folder / "results/ada/speech/arguments.json").read_text()
 
 
 def test_a_url_needs_consent(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

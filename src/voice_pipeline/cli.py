@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--consent", help="who consented, how and when; required with a URL")
     run.add_argument("--ref-start", type=float, help="start of the reference slice, seconds")
     run.add_argument("--ref-end", type=float, help="end of the reference slice, seconds")
+    run.add_argument("--say", action="append", default=[], help="a sentence to say at the end")
     run.add_argument("--cores", type=int, help="cores to use; default: all")
     run.add_argument("--dry-run", action="store_true", help="only say what would be done")
     run.add_argument("--profile", help="Snakemake profile, such as profiles/slurm")
@@ -97,7 +98,12 @@ def _pipeline(args: argparse.Namespace) -> VoiceCloningPipeline:
         raise ConfigError("--consent is missing: say who consented, how and when")
     times = {"start": args.ref_start, "end": args.ref_end}
     reference = {key: value for key, value in times.items() if value is not None}
-    voice = {"consent": args.consent, "sources": urls, "reference": reference}
+    voice = {
+        "consent": args.consent,
+        "sources": urls,
+        "reference": reference,
+        "demo_text": args.say,
+    }
     # The config file gives the models and limits, the command line the voice.
     values = read_file(args.config) if args.config.is_file() else {}
     return VoiceCloningPipeline(resolve({**values, "voices": {args.voice: voice}}, overrides))

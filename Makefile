@@ -12,9 +12,11 @@ STAGES := $(notdir $(patsubst %/pyproject.toml,%,$(wildcard stages/*/pyproject.t
 EDITABLE := -e . $(foreach stage,$(STAGES),-e stages/$(stage))
 PROJECTS := pyproject.toml $(wildcard stages/*/pyproject.toml)
 PIP := $(BIN)/pip --disable-pip-version-check
-# Warm-up compiles what numba would otherwise compile inside the first job.
-WARM_UP := import numpy; from vc_common.speakers import SpeakerEncoder; \
-	SpeakerEncoder().embed(numpy.zeros(32000, "float32"))
+# Warm-up does once what would otherwise be done inside the first jobs: numba compiles, and the
+# two halves of Whisper base are joined.
+WARM_UP := import numpy; from vc_common import models, speakers; \
+	speakers.SpeakerEncoder().embed(numpy.zeros(32000, "float32")); \
+	models.resolve("package:whisper-base")
 
 .PHONY: help
 help: ## show this list
@@ -46,6 +48,10 @@ format: setup ## format Python and Snakemake files
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile stages
+
+.PHONY: bench
+bench: setup ## print how fast the engines are, as ratios against their plain use
+	$(BIN)/python benchmarks/engines.py
 
 .PHONY: docs
 docs: setup ## write config.schema.json and docs/configuration.md anew

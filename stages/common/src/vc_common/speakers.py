@@ -60,7 +60,7 @@ class SpeakerEncoder:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Small LSTMs are three times faster on one thread than on two (measured)."""
+    """Small LSTMs are faster on one thread than on several: see benchmarks/engines.py."""
     import torch
 
     threads = torch.get_num_threads()

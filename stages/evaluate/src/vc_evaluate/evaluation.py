@@ -144,7 +144,7 @@ def _variant(name: str, bench: _Bench) -> dict[str, Any]:
     return {
         **_figures(verdicts, bench.how.seed),
         "stop_rate": round(sum(item.stopped for item in items) / len(items), 4),
-        "real_time_factor": round(seconds / took, 4) if took else None,
+        "real_time_factor": round(took / seconds, 4) if seconds else None,
         "items": [dataclasses.asdict(item) for item in items],
     }
 

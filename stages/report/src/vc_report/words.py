@@ -50,8 +50,8 @@ FIGURES = (
     ),
     (
         "real_time_factor",
-        "Speed",
-        "Seconds of speech made in one second; above 1 is faster than one can listen.",
+        "Real-time factor",
+        "Seconds it takes to make a second of speech; below 1 is faster than one can listen.",
     ),
 )
 
@@ -89,8 +89,7 @@ def figure(value: Any, name: str) -> str:
     """One of FIGURES in its own unit."""
     if name in ("wer", "stop_rate"):
         return percent(value)
-    shown = number(value)
-    return f"{shown} ×" if name == "real_time_factor" and shown != MISSING else shown
+    return number(value)
 
 
 def reason(name: str) -> str:

@@ -231,7 +231,13 @@ def test_micro_base_says_that_it_proves_no_voice(results: Path) -> None:
 
 def test_figures_stand_in_summary_and_scores(results: Path) -> None:
     shown = make(results).shown.replace("\N{NO-BREAK SPACE}", " ")
-    for said in ("floor 0.50 · ceiling 0.85", "150 %", "0.50 ×", "29 % of the way", "5.000→0.250"):
+    for said in (
+        "floor 0.50 · ceiling 0.85",
+        "150 %",
+        "Real-time factor",
+        "29 % of the way",
+        "5.000→0.250",
+    ):
         assert said in shown
     assert "4.000→0.267" in shown
     assert "20, the adapter is that of step 15" in shown

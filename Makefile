@@ -78,7 +78,8 @@ clean: ## remove results, intermediate files and caches; keeps .venv
 	rm -rf work results .snakemake .pytest_cache .mypy_cache .ruff_cache
 
 .venv/ready: constraints.txt requirements-dev.txt models/packages.txt $(PROJECTS)
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+		"Python 3.11 to 3.13 is needed; name one: make PYTHON=python3.11 ...")'
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(PIP) install --quiet --constraint constraints.txt setuptools
 	$(PIP) install --quiet --constraint constraints.txt --requirement requirements-dev.txt \

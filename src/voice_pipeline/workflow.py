@@ -138,12 +138,6 @@ class Plan:
         chosen = self.voice(voice)
         return chosen.reference.source or chosen.sources[0].id
 
-    def reference_audio(self, voice: str) -> str:
-        """The file that the reference is cut from: separated vocals, or the file given."""
-        given = self.voice(voice).reference.file
-        source = self.reference_source(voice)
-        return str(given or self.work / voice / source / "vocals.flac")
-
     def source(self, voice: str, source: str) -> Source:
         """One source's part of the configuration."""
         return next(row for row in self.voice(voice).sources if row.id == source)
@@ -170,9 +164,11 @@ class Plan:
         given = self.voice(wildcards.voice).reference.file
         return str(given or self.reference_source(wildcards.voice))
 
-    def reference_of(self, wildcards: Any) -> str:
-        """See reference_audio."""
-        return self.reference_audio(wildcards.voice)
+    def reference_audio(self, wildcards: Any) -> str:
+        """The file that the reference is cut from: separated vocals, or the file given."""
+        voice = wildcards.voice
+        given = self.voice(voice).reference.file
+        return str(given or self.work / voice / self.reference_source(voice) / "vocals.flac")
 
     def image(self, stage: str) -> str:
         """The container image of a stage."""

@@ -3,7 +3,7 @@
 
 rule reference:
     input:
-        audio=PLAN.reference_of,
+        audio=PLAN.reference_audio,
     output:
         audio="<results>/{voice}/reference/reference.wav",
         checks="<results>/{voice}/reference/reference.json",

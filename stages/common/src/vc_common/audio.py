@@ -1,5 +1,6 @@
 """Audio in and out: float32 samples in [-1, 1], shape [frames] or [frames, channels]."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,15 @@ def read_span(path: Path, start: float, end: float) -> tuple[Samples, int]:
         file.seek(min(first, file.frames))
         samples = file.read(round(end * file.samplerate) - first, dtype="float32", always_2d=True)
         return samples.mean(axis=1), file.samplerate
+
+
+def decode(stored: bytes, rate: int) -> Samples:
+    """Samples [frames] at ``rate``, mono, of a whole file held in memory, as datasets store them.
+
+    Raises soundfile.LibsndfileError when the bytes are no audio.
+    """
+    samples, found = soundfile.read(io.BytesIO(stored), dtype="float32", always_2d=True)
+    return resample(samples.mean(axis=1), found, rate)
 
 
 def write(path: Path, samples: Samples, rate: int) -> None:

@@ -6,8 +6,6 @@ from vc_common.audio import ENGINE_RATE, Samples
 
 Span = tuple[float, float]
 
-STEP = 512 / ENGINE_RATE  # seconds: Silero v6 gives one probability for every 512 samples
-
 
 def speech_spans(
     samples: Samples,

@@ -58,8 +58,8 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
     segments = manifests.read_rows(args.segments, manifests.Segment)
     words = manifests.read_rows(args.words, manifests.Word)
     samples, rate = audio.read(args.vocals)
-    reference, _ = audio.read(args.reference, audio.ENGINE_RATE)
     encoder = SpeakerEncoder(args.encoder)
+    target = encoder.embed(audio.read(args.reference, audio.ENGINE_RATE)[0])
     rules = judge.Rules(
         min_similarity=args.min_similarity,
         min_confidence=args.min_confidence,
@@ -70,7 +70,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
     )
     cuts = cut.into_clips(segments, words, args.min_seconds, args.max_seconds)
     judged = [
-        judge.judge(one, samples, rate, encoder, encoder.embed(reference), rules)
+        judge.judge(one, samples, rate, encoder, target, rules)
         for one in log.progress(cuts.candidates, desc="clips", unit="clip")
     ]
     kept = [one for one in judged if one.reason is None]

@@ -1,6 +1,5 @@
 """The clips of a dataset folder: text and sound, read straight from its parquet files."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,6 @@ def read(dataset: Path) -> Iterator[Sounding]:
 def _sounding(split: str, clip: str, text: str, sound: bytes) -> Sounding:
     """Decode one clip's audio bytes."""
     try:
-        samples, rate = soundfile.read(io.BytesIO(sound), dtype="float32", always_2d=True)
+        return Sounding(clip, split, text, audio.decode(sound, audio.TTS_RATE))
     except (soundfile.LibsndfileError, TypeError) as error:
         return Sounding(clip, split, text, np.zeros(0, np.float32), str(error))
-    return Sounding(clip, split, text, audio.resample(samples.mean(axis=1), rate, audio.TTS_RATE))

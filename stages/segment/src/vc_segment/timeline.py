@@ -1,5 +1,6 @@
 """From named pieces to rows that tile the recording."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,10 +58,10 @@ def _adopt(pieces: Sequence[Piece]) -> list[Piece]:
             and max(piece.first - other.last, other.first - piece.last) <= to_frame(BRIDGE)
         ]
         if piece.person < 0 and len({other.person for other in near}) == 1:
-            piece = Piece(  # noqa: PLW2901 - the adopted piece takes its neighbour's figures
-                piece.first, piece.last, near[0].person, near[0].similarity, near[0].margin
-            )
-        out.append(piece)
+            # The adopted piece takes its neighbour's figures.
+            out.append(dataclasses.replace(near[0], first=piece.first, last=piece.last))
+        else:
+            out.append(piece)
     return out
 
 

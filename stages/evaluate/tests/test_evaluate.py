@@ -14,11 +14,11 @@ import pytest
 import soundfile
 from pyarrow import parquet
 
-from vc_common import csm, manifests, watermark
+from vc_common import csm, judge, manifests, watermark
 from vc_common.audio import ENGINE_RATE, TTS_RATE
 from vc_common.errors import InputError
-from vc_evaluate import cli, data, judge
-from vc_evaluate.judge import Verdict
+from vc_common.judge import Verdict
+from vc_evaluate import cli, data
 
 ROOT = Path(__file__).parents[3]
 MODEL = Path(os.environ.get("VOICE_CLONE_TEST_CSM", ROOT / "models" / "csm-micro"))

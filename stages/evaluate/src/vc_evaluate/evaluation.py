@@ -8,9 +8,9 @@ from typing import Any
 
 from vc_common import audio, csm, files, label, log, pretrained, speakers, watermark, whisper
 from vc_common.audio import TTS_RATE
+from vc_common.judge import Judge, Verdict, means
 from vc_evaluate import data, variants
 from vc_evaluate.data import Clip
-from vc_evaluate.judge import Judge, Verdict, means
 from vc_evaluate.variants import Sampling
 
 TARGET_CLIPS = 24  # enough for a centroid that more would not move

@@ -30,7 +30,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from vc_common import csm, mimi
+from vc_common import csm, mimi, objective
 from vc_common.audio import TTS_RATE as RATE
 from vc_common.audio import Samples, read
 
@@ -272,8 +272,8 @@ def train_language_model(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, CSM_RATE, CSM_STEPS)
     for step in range(CSM_STEPS):
         drawn = torch.randperm(len(turns), generator=generator)[:CSM_BATCH].tolist()
-        batch = csm.make_batch(whole, [turns[index] for index in drawn])
-        backbone, depth = csm.losses(whole, batch)
+        batch = objective.make_batch(whole, [turns[index] for index in drawn])
+        backbone, depth = objective.losses(whole, batch)
         loss = backbone + depth
         optimizer.zero_grad()
         torch.autograd.backward(loss)

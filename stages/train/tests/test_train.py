@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from vc_common import codes, csm, mimi
+from vc_common import codes, csm, mimi, objective
 from vc_train import adapter, data, loop
 from vc_train.cli import main
 from vc_train.settings import Settings
@@ -92,20 +92,20 @@ def test_codes_give_the_loss_of_the_waveform(base):
         heard = base.model(**inputs)
 
         stored = csm.Utterance(text, mimi.encode(base.model.codec_model, samples))
-        backbone, depth = csm.losses(base, csm.make_batch(base, [stored]))
+        backbone, depth = objective.losses(base, objective.make_batch(base, [stored]))
 
         assert backbone.item() == pytest.approx(heard.backbone_loss.item(), abs=1e-6)
         assert depth.item() == pytest.approx(heard.depth_decoder_loss.item(), abs=1e-6)
 
 
 def test_padding_changes_no_loss(base, clips):
-    together = csm.make_batch(base, clips[:2])
-    alone = [csm.make_batch(base, [clip]) for clip in clips[:2]]
-    counts = [csm.targets(batch)[0] for batch in alone]
+    together = objective.make_batch(base, clips[:2])
+    alone = [objective.make_batch(base, [clip]) for clip in clips[:2]]
+    counts = [objective.targets(batch)[0] for batch in alone]
     for index in range(2):
-        parts = [csm.losses(base, batch)[index].item() for batch in alone]
+        parts = [objective.losses(base, batch)[index].item() for batch in alone]
         mean = np.average(parts, weights=counts)
-        assert csm.losses(base, together)[index].item() == pytest.approx(mean, abs=1e-5)
+        assert objective.losses(base, together)[index].item() == pytest.approx(mean, abs=1e-5)
 
 
 def test_accumulation_is_one_large_batch(clips):
@@ -143,11 +143,11 @@ def test_trains_to_an_adapter_that_plain_peft_loads(coded, tmp_path, clips):
     base = CsmForConditionalGeneration.from_pretrained(MICRO)
     model = PeftModel.from_pretrained(base, output).eval()
     whole = csm.Csm(model, csm.load_processor(str(MICRO)), str(MICRO))
-    batch = csm.make_batch(whole, [clips[4]])
+    batch = objective.make_batch(whole, [clips[4]])
     with torch.no_grad():
-        voice = sum(csm.losses(whole, batch)).item()
+        voice = sum(objective.losses(whole, batch)).item()
         with model.disable_adapter():
-            off = sum(csm.losses(whole, batch)).item()
+            off = sum(objective.losses(whole, batch)).item()
     record = json.loads((output / "training.json").read_text())
     told = record["val_loss"]
     # Without the adapter it is the base; with it, what training reported for it.
@@ -270,9 +270,9 @@ def test_depth_frames_are_a_share_drawn_anew_and_never_none(clips):
 def test_left_out_frames_count_for_the_backbone_only(base, clips):
     kept = torch.zeros(len(clips[0].codes), dtype=torch.bool)
     kept[3] = True
-    batch = csm.make_batch(base, clips[:1], kept)
+    batch = objective.make_batch(base, clips[:1], kept)
     # The closing frame of zeros is always learnt by both.
-    assert csm.targets(batch) == (len(clips[0].codes) + 1, 2)
+    assert objective.targets(batch) == (len(clips[0].codes) + 1, 2)
 
 
 def test_clips_over_the_limits_are_counted(base, info):

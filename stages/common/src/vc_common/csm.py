@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from vc_common import audio, files, mimi, pretrained
 from vc_common.audio import Samples
 from vc_common.errors import InputError
 from vc_common.mimi import Codes
-
-if TYPE_CHECKING:
-    import torch
 
 MAX_SECONDS = 10.0  # the longest utterance CSM has learnt
 SPEAKER = "0"  # the number that CSM's prompts give the voice being cloned
@@ -125,28 +122,7 @@ def prompt(processor: Any, context: Sequence[Utterance], text: str, frames: int 
     return tokens["input_ids"][0]
 
 
-def make_batch(csm: Csm, clips: Sequence[Utterance], kept: torch.Tensor | None = None) -> Any:
-    """Inputs and labels for clips, padded on the right to the longest of them.
-
-    Losses and logits are those of CSM's own path from waveforms, without the codec. ``kept`` is
-    [all frames of the clips]: False leaves a frame out of the depth decoder's loss. The closing
-    frame of zeros always stays in it.
-    """
-    import torch
-
-    base = base_of(csm.model)
-    rows = [prompt(csm.processor, [], clip.text, len(clip.codes)) for clip in clips]
-    # What stands at padded positions does not matter: they are not attended to, nor learnt.
-    ids = torch.zeros((len(rows), max(map(len, rows))), dtype=torch.long)
-    attended = torch.zeros_like(ids)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.from_numpy(row)
-        attended[index, : len(row)] = 1
-    frames = np.concatenate([clip.codes for clip in clips]).astype(np.int64)
-    return _with_codes(base, ids, attended, torch.from_numpy(frames), kept)
-
-
-def _with_codes(base: Any, ids: Any, attended: Any, frames: Any, kept: Any) -> dict[str, Any]:
+def with_codes(base: Any, ids: Any, attended: Any, frames: Any, kept: Any) -> dict[str, Any]:
     """Put frames [n, codebooks] where the ids [batch, positions] say audio, and label them."""
     import torch
 
@@ -166,25 +142,6 @@ def _with_codes(base: Any, ids: Any, attended: Any, frames: Any, kept: Any) -> d
         left_out = heard.nonzero()[~kept.to(device)]
         labels[left_out[:, 0], left_out[:, 1], 1:] = IGNORED
     return {"inputs_embeds": embeddings, "attention_mask": attended, "labels": labels}
-
-
-def targets(batch: dict[str, Any]) -> tuple[int, int]:
-    """How many frames of a batch the backbone and the depth decoder learn."""
-    labels = batch["labels"]
-    backbone = labels[:, :, 0] != IGNORED
-    depth = (labels[:, :, 1:] != IGNORED).any(dim=-1)
-    return int(backbone.sum()), int(depth.sum())
-
-
-def losses(csm: Csm, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss of the backbone (first codebook) and of the depth decoder (the others)."""
-    out = csm.model(**batch, use_cache=False)
-    return out.backbone_loss, out.depth_decoder_loss
-
-
-def positions(processor: Any, clip: Utterance) -> int:
-    """How many of the model's positions a clip takes, text and frames together."""
-    return len(prompt(processor, [], clip.text, len(clip.codes)))
 
 
 def speak(
@@ -218,7 +175,7 @@ def speak(
     ids = torch.from_numpy(row)[None]
     nothing = np.zeros((0, config.num_codebooks), dtype=np.int16)
     heard = [part.codes for part in context]
-    inputs = _with_codes(
+    inputs = with_codes(
         base,
         ids,
         torch.ones_like(ids),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vc_common import csm, mimi
+from vc_common import csm, mimi, objective
 from vc_common.codes import CodecInfo, CodedClip
 from vc_common.errors import InputError
 
@@ -49,7 +49,7 @@ def select(
         # A frame may be begun and not filled, so a clip of 10 s can have a frame more.
         if (
             seconds > max_seconds + 1 / codec.frame_rate
-            or csm.positions(model.processor, clip) > limit
+            or objective.positions(model.processor, clip) > limit
         ):
             too_long += 1
             continue

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-from vc_common import csm, log
+from vc_common import csm, log, objective
 from vc_common.errors import StageError, TryAgainError
 from vc_train import checkpoint, data
 from vc_train.checkpoint import Progress
@@ -119,16 +119,16 @@ def take_step(
     torch.manual_seed(settings.seed_of(step))
     draw = torch.Generator().manual_seed(settings.seed_of(step))
     made = [
-        csm.make_batch(model, batch, data.depth_frames(batch, settings.depth_fraction, draw))
+        objective.make_batch(model, batch, data.depth_frames(batch, settings.depth_fraction, draw))
         for batch in drawn
     ]
-    counts = [csm.targets(batch) for batch in made]
+    counts = [objective.targets(batch) for batch in made]
     frames, deep_frames = (sum(count) for count in zip(*counts, strict=True))
     backbone_loss, depth_loss = 0.0, 0.0
     model.model.train()
     for batch, (backbone_count, depth_count) in zip(made, counts, strict=True):
         with autocast(model, settings):
-            backbone, depth = csm.losses(model, batch)
+            backbone, depth = objective.losses(model, batch)
         backbone = backbone * (backbone_count / frames)
         depth = depth * (depth_count / deep_frames)
         (backbone + depth).backward()
@@ -190,10 +190,10 @@ def validate(
     ordered = sorted(clips, key=lambda clip: len(clip.codes))
     sums, frames = [0.0, 0.0], 0
     for first in range(0, len(ordered), settings.batch_size):
-        batch = csm.make_batch(model, ordered[first : first + settings.batch_size])
-        count, _ = csm.targets(batch)
+        batch = objective.make_batch(model, ordered[first : first + settings.batch_size])
+        count, _ = objective.targets(batch)
         with autocast(model, settings):
-            for index, loss in enumerate(csm.losses(model, batch)):
+            for index, loss in enumerate(objective.losses(model, batch)):
                 sums[index] += loss.item() * count
         frames += count
     return sums[0] / frames, sums[1] / frames

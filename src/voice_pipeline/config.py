@@ -191,32 +191,78 @@ class Train(Section):
         description="CSM to start from: Hub id or folder (DEFAULT_BASE_TTS_MODEL).",
     )
     max_steps: int = Field(1000, ge=1, description="Optimiser steps (DEFAULT_MAX_STEPS).")
-    batch_size: int = Field(2, ge=1, description="Clips in a batch (DEFAULT_BATCH_SIZE).")
+    epochs: float = Field(0, ge=0, description="Passes over the clips instead of steps; 0: steps.")
+    batch_size: int = Field(
+        2, ge=1, description="Clips of full length in a batch (DEFAULT_BATCH_SIZE)."
+    )
     gradient_accumulation: int = Field(
-        8, ge=1, description="Batches in an optimiser step (DEFAULT_GRADIENT_ACCUMULATION)."
+        8,
+        ge=1,
+        description="Batches in an optimiser step; times the batch size, its clips "
+        "(DEFAULT_GRADIENT_ACCUMULATION).",
     )
     learning_rate: float = Field(
         2e-4, gt=0, le=1, description="Peak learning rate (DEFAULT_LEARNING_RATE)."
+    )
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="How the rate decays to 0 after the warm-up."
     )
     warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up.")
     lora_r: int = Field(32, ge=1, le=512, description="Rank of the LoRA matrices.")
     lora_alpha: int = Field(32, ge=1, description="Scale of the LoRA update is alpha / r.")
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the LoRA matrices.")
+    targets: str = Field(
+        "",
+        description="Regular expression of the modules that get LoRA; empty: every projection of "
+        "backbone and depth decoder.",
+    )
     depth_fraction: float = Field(
         1.0, gt=0, le=1, description="Share of frames the depth decoder learns from, drawn anew."
     )
     eval_every: int = Field(100, ge=1, description="Steps between validations.")
+    samples: int = Field(
+        8,
+        ge=0,
+        description="Validation sentences spoken and judged, to choose the checkpoint by; "
+        "0: by validation loss.",
+    )
+    sample_every: int = Field(250, ge=1, description="Steps between spoken samples.")
+    whisper: NonEmpty = Field(
+        "package:whisper-base", description="Whisper that hears the samples, on the CPU."
+    )
+    patience: int = Field(
+        5, ge=0, description="Validations without anything better before an early end; 0: never."
+    )
     checkpoint_every: int = Field(100, ge=1, description="Steps between checkpoints.")
     seed: int = Field(0, ge=0, description="Seed of weights, order and draws.")
     device: Device = Field("auto", description="Where it runs.")
+    backend: Literal["auto", "peft", "unsloth"] = Field(
+        "auto", description="auto: unsloth on CUDA where it is installed, peft elsewhere."
+    )
+    preset: Literal["auto", "none", "6gb", "12gb", "24gb", "80gb"] = Field(
+        "auto", description="How a step is cut into batches, by GPU memory; never what is learnt."
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 on GPUs that have it, fp16 on others, fp32 on a CPU."
+    )
+    quantize: Literal["auto", "none", "8bit", "4bit"] = Field(
+        "auto", description="The base's weights; auto: what the preset says."
+    )
+    processes: int = Field(
+        1, ge=1, le=16, description="Processes that train together, one a GPU of one machine."
+    )
 
 
 class Synthesize(Section):
     """Speaking with the finished voice."""
 
+    tts: NonEmpty = Field(
+        "csm", description="What speaks; a package adds one by an entry point voice_clone.tts."
+    )
     context: bool = Field(True, description="Let the reference clip steer the voice.")
     temperature: float = Field(0.9, gt=0, le=2, description="Sampling temperature.")
     top_k: int = Field(50, ge=1, description="Codes to sample from.")
+    batch_size: int = Field(8, ge=1, description="Texts to say at the same time.")
     seed: int = Field(0, ge=0, description="Seed of the sampling.")
     device: Device = Field("auto", description="Where it runs.")
 

@@ -124,6 +124,6 @@ def _output_of(arguments: list[str]) -> Path | None:
 
 
 def _failed(prog: str, arguments: list[str], output: Path | None, code: int, message: str) -> int:
-    if output is not None and "--record-failure" in arguments:
+    if output is not None and str(output) != "-" and "--record-failure" in arguments:
         records.write_failure(prog, output, code, message)
     return code

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,20 @@ from vc_common.audio import Samples
 from vc_common.errors import InputError
 from vc_common.mimi import Codes
 
+if TYPE_CHECKING:
+    from vc_common.decoder import Decoder, Prompt
+
 MAX_SECONDS = 10.0  # the longest utterance CSM has learnt
 SPEAKER = "0"  # the number that CSM's prompts give the voice being cloned
 IGNORED = -100  # label of a position that is not learnt
+
+# How much time a text is given.
+SLOW = 7.0  # letters a second: the slowest speech of a voice of which nothing is known
+SLOW_SHARE = 0.6  # of its median rate: the slowest speech of a known voice
+USUAL = 4 / 3  # times the slowest: speech at an unhurried pace
+PAUSES = 2.0  # seconds
+
+FIRST_BLOCK = 8  # frames of the first piece of a stream: as much as a watermark needs, and more
 
 # The projections of backbone and depth decoder. A plain list of their names would also match
 # the codec's transformers, which never train.
@@ -65,11 +76,18 @@ class Speech:
     stopped_by_itself: bool
 
 
-def load(name: str, device: str = "auto", dtype: str = "float32", adapter: str = "") -> Csm:
+def load(
+    name: str,
+    device: str = "auto",
+    dtype: str = "float32",
+    adapter: str = "",
+    merge: bool = False,
+) -> Csm:
     """Load CSM by folder or Hub id, and a LoRA adapter over it; for inference, in eval mode.
 
-    ``dtype`` is float32 or bfloat16. Raises InputError when there is no such model, or when the
-    adapter does not fit it.
+    ``dtype`` is float32 or bfloat16; the codec stays in float32, because in less it hears other
+    codes. With ``merge`` the adapter becomes part of the weights, which is faster. Raises
+    InputError when there is no such model, or when the adapter does not fit it.
     """
     import torch
     from transformers import CsmForConditionalGeneration
@@ -81,11 +99,33 @@ def load(name: str, device: str = "auto", dtype: str = "float32", adapter: str =
         model = CsmForConditionalGeneration.from_pretrained(place, dtype=getattr(torch, dtype))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise pretrained.refusal(name, error) from error
+    tie(model)
     model.generation_config.pad_token_id = model.config.codebook_pad_token_id
+    if dtype != "float32":
+        model.codec_model = mimi.load(name, "cpu")
     pretrained.settle_threads(model)
     if adapter:
         model = _with_adapter(model, adapter)
-    return Csm(model.eval().to(pretrained.choose_device(device)), processor, name, adapter or None)
+    model = model.eval().to(pretrained.choose_device(device))
+    loaded = Csm(model, processor, name, adapter or None)
+    return merged(loaded) if merge else loaded
+
+
+def merged(csm: Csm) -> Csm:
+    """The same voice with its adapter, if it has one, made part of the weights: it is faster."""
+    if not hasattr(csm.model, "merge_and_unload"):
+        return csm
+    return replace(csm, model=csm.model.merge_and_unload())
+
+
+def tie(model: Any) -> None:
+    """Let backbone and depth decoder share their embeddings of codes, where they are to.
+
+    transformers 5.17 leaves random numbers in the one of them that a checkpoint does not repeat.
+    """
+    if model.config.tie_codebooks_embeddings:
+        shared = model.depth_decoder.model.embed_tokens.weight
+        model.backbone_model.embed_tokens.embed_audio_tokens.weight = shared
 
 
 def load_processor(name: str) -> Any:
@@ -153,47 +193,135 @@ def speak(
     temperature: float = 0.9,
     top_k: int = 50,
     max_seconds: float = MAX_SECONDS,
+    letters_a_second: float = SLOW,
 ) -> Speech:
-    """Say ``text``, in the voice of the adapter, or after ``context`` in the voice of that.
+    """Say one text, as ``speak_all`` says several."""
+    return speak_all(
+        csm,
+        [text],
+        context,
+        seeds=[seed],
+        temperature=temperature,
+        top_k=top_k,
+        max_seconds=max_seconds,
+        letters_a_second=letters_a_second,
+    )[0]
 
-    ``temperature`` 0 always takes the likeliest code. Stops at the frame of zeros, or at the
-    length the text allows, at most ``max_seconds``. Raises InputError when text and context
-    leave no room in the model's positions.
+
+def speak_all(
+    csm: Csm,
+    texts: Sequence[str],
+    context: Sequence[Utterance] = (),
+    *,
+    seeds: Sequence[int],
+    temperature: float = 0.9,
+    top_k: int = 50,
+    max_seconds: float = MAX_SECONDS,
+    letters_a_second: float = SLOW,
+    batch_size: int = 8,
+) -> list[Speech]:
+    """Say texts, in the voice of the adapter, or after ``context`` in the voice of that.
+
+    ``temperature`` 0 always takes the likeliest code. Each text stops at the frame of zeros, or
+    at the length that ``frame_limit`` allows. What a seed makes of a text depends on nothing
+    else in the batch. Raises InputError when text and context leave no room in the model's
+    positions.
     """
-    import torch
+    how = Speaking(temperature, top_k, max_seconds, letters_a_second, batch_size)
+    return Speaker(csm, context, how).say(texts, seeds)
 
-    base = base_of(csm.model)
-    config = base.config
-    row = prompt(csm.processor, context, text, None)
-    room = config.max_position_embeddings - len(row)
-    limit = min(frame_limit(text, csm.frame_rate, max_seconds), room)
-    if limit < 1:
-        raise InputError(
-            f"text and context take {len(row)} of the model's {config.max_position_embeddings} "
-            "positions; shorten them"
-        )
-    ids = torch.from_numpy(row)[None]
-    nothing = np.zeros((0, config.num_codebooks), dtype=np.int16)
-    heard = [part.codes for part in context]
-    inputs = with_codes(
-        base,
-        ids,
-        torch.ones_like(ids),
-        torch.from_numpy(np.concatenate([nothing, *heard]).astype(np.int64)),
-        None,
-    )
-    torch.manual_seed(seed)
-    with torch.inference_mode():
-        codes = base.generate(
-            inputs_embeds=inputs["inputs_embeds"],
-            attention_mask=inputs["attention_mask"],
-            max_new_tokens=limit,
-            **sampling(config, temperature, top_k),
-        )[0].cpu()
-    ended = (codes == config.codebook_eos_token_id).all(dim=-1).nonzero()
-    stop = int(ended[0]) if len(ended) else len(codes)
-    said = np.asarray(codes[:stop].numpy(), dtype=np.int16)
-    return Speech(mimi.decode(base.codec_model, said), said, bool(len(ended)))
+
+@dataclass(frozen=True)
+class Speaking:
+    """How a Speaker speaks; see ``speak_all``."""
+
+    temperature: float = 0.9
+    top_k: int = 50
+    max_seconds: float = MAX_SECONDS
+    letters_a_second: float = SLOW
+    batch_size: int = 8
+
+
+class Speaker:
+    """A model that speaks, with what decoding needs allocated as long as this lives."""
+
+    def __init__(self, csm: Csm, context: Sequence[Utterance], how: Speaking) -> None:
+        self._csm = csm
+        self._base = base_of(csm.model)
+        self._context = context
+        self._how = how
+        self._decoder: Decoder | None = None
+
+    def say(self, texts: Sequence[str], seeds: Sequence[int]) -> list[Speech]:
+        """Say texts, each by its own seed; in batches of those that will take about as long."""
+        import torch
+
+        if not texts:
+            return []
+        with torch.inference_mode():
+            prompts = [self._prompt(*pair) for pair in zip(texts, seeds, strict=True)]
+        said: dict[int, Speech] = {}
+        # As many batches as are needed, all of about one size, so that few rows stand idle.
+        rows = math.ceil(len(prompts) / math.ceil(len(prompts) / self._how.batch_size))
+        decoder = self._room(rows, prompts)
+        order = sorted(range(len(prompts)), key=lambda index: prompts[index].limit)
+        for start in range(0, len(order), rows):
+            batch = order[start : start + rows]
+            made = decoder.say([prompts[index] for index in batch])
+            for index, (codes, ended) in zip(batch, made, strict=True):
+                frames = np.asarray(codes.numpy(), dtype=np.int16)
+                said[index] = Speech(mimi.decode(self._base.codec_model, frames), frames, ended)
+        return [said[index] for index in range(len(prompts))]
+
+    def stream(self, text: str, seed: int) -> Iterator[Samples]:
+        """Say one text; its samples come piece by piece while it is being spoken."""
+        import torch
+
+        with torch.inference_mode():
+            prompt = self._prompt(text, seed)
+        sound = mimi.Stream(self._base.codec_model)
+        for codes in self._room(1, [prompt]).stream(prompt, block_sizes()):
+            yield sound.feed(np.asarray(codes.numpy(), dtype=np.int16))
+
+    def _prompt(self, text: str, seed: int) -> Prompt:
+        """A text after the context, embedded, and the frames that it may take."""
+        import torch
+
+        from vc_common.decoder import Prompt
+
+        config = self._base.config
+        row = prompt(self._csm.processor, self._context, text, None)
+        how, rate = self._how, self._csm.frame_rate
+        room = config.max_position_embeddings - len(row)
+        limit = min(frame_limit(text, rate, how.max_seconds, how.letters_a_second), room)
+        if limit < 1:
+            raise InputError(
+                f"text and context take {len(row)} of the model's "
+                f"{config.max_position_embeddings} positions; shorten them"
+            )
+        ids = torch.from_numpy(row)[None]
+        heard = np.zeros((0, config.num_codebooks), dtype=np.int64)
+        heard = np.concatenate([heard, *[part.codes for part in self._context]])
+        embedded = with_codes(self._base, ids, torch.ones_like(ids), torch.from_numpy(heard), None)
+        return Prompt(embedded["inputs_embeds"][0], seed, limit)
+
+    def _room(self, rows: int, prompts: Sequence[Prompt]) -> Decoder:
+        """A decoder with room for any of these prompts: the last one, if it has."""
+        from vc_common.decoder import Decoder, Size
+
+        frames = max(prompt.limit for prompt in prompts)
+        size = Size(rows, max(len(prompt.embeddings) for prompt in prompts) + frames, frames)
+        if self._decoder is None or not self._decoder.size.holds(size):
+            self._decoder = None  # its memory goes before more is taken
+            self._decoder = Decoder(self._base, size, self._how.temperature, self._how.top_k)
+        return self._decoder
+
+
+def block_sizes() -> Iterator[int]:
+    """Frames of the pieces of streamed speech: the first comes soon, later ones cost less."""
+    yield from (FIRST_BLOCK, 2 * FIRST_BLOCK)
+    while True:
+        yield 4 * FIRST_BLOCK
 
 
 def context_of(csm: Csm, recording: Path, text: str = "") -> Utterance:
@@ -228,9 +356,34 @@ def sampling(config: Any, temperature: float, top_k: int) -> dict[str, Any]:
     return kwargs | {f"depth_decoder_{name}": value for name, value in kwargs.items()}
 
 
-def frame_limit(text: str, frame_rate: float, max_seconds: float) -> int:
-    """The most frames that a text can need: slow speech (7 letters a second) and two pauses."""
-    return math.ceil(min(2.0 + len(text) / 7.0, max_seconds) * frame_rate)
+def frame_limit(
+    text: str, frame_rate: float, max_seconds: float, letters_a_second: float = SLOW
+) -> int:
+    """The most frames that a text can need, at its slowest and with two pauses."""
+    return math.ceil(min(PAUSES + len(text) / letters_a_second, max_seconds) * frame_rate)
+
+
+def letters_at_once(max_seconds: float, letters_a_second: float) -> int:
+    """The longest text to say at once: it fits unless it is said far slower than usual."""
+    return max(1, int((max_seconds - PAUSES / 2) * letters_a_second * USUAL))
+
+
+def speaking_dtype(device: str) -> str:
+    """What a model that only speaks computes in: bfloat16 on CUDA halves what a frame reads."""
+    return "bfloat16" if device == "cuda" else "float32"
+
+
+def rate_of(adapter: str | Path) -> float | None:
+    """Letters a second at which the adapter's voice speaks (median), where training wrote it."""
+    record = Path(adapter) / "training.json"
+    rate = files.read_json(record).get("letters_a_second") if record.is_file() else None
+    return float(rate) if rate else None
+
+
+def slowest(adapter: str | Path) -> float:
+    """Letters a second that are to be allowed for: slow speech of the adapter's voice."""
+    rate = rate_of(adapter) if str(adapter) else None
+    return SLOW_SHARE * rate if rate else SLOW
 
 
 def base_of(model: Any) -> Any:

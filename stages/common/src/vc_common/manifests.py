@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,3 +103,10 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
         except (json.JSONDecodeError, TypeError) as error:
             raise InputError(f"{path}:{number}: not a {kind.__name__} row ({error})") from None
     return rows
+
+
+def spread(items: Sequence[Row], count: int) -> list[Row]:
+    """``count`` of the items, evenly over all of them in their order."""
+    if count >= len(items):
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]

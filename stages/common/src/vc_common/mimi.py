@@ -5,6 +5,7 @@ Importing this module loads neither torch nor transformers; its functions do. A 
 """
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -80,3 +81,26 @@ def decode(codec: Any, codes: Codes) -> Samples:
         numbers = torch.from_numpy(codes.astype(np.int64)).T[None].to(codec.device)
         sound = codec.decode(numbers).audio_values[0, 0]
     return np.asarray(sound.float().cpu().numpy())
+
+
+class Stream:
+    """Codes to sound piece by piece: together the pieces are what ``decode`` makes of the whole.
+
+    Mimi looks only backwards, so a piece needs frames before it and none after it. It gets as
+    many as one of its transformer's layers sees, 10 s: all there are in what CSM says at once.
+    """
+
+    def __init__(self, codec: Any) -> None:
+        self._codec = codec
+        config = codec.config
+        self._samples = round(config.sampling_rate / config.frame_rate)  # in a frame
+        # The window counts the transformer's positions, which are shorter than frames.
+        position = math.prod(config.upsampling_ratios)  # samples
+        self._look_back = config.sliding_window * position // self._samples
+        self._heard: Codes = np.zeros((0, config.num_quantizers), dtype=np.int16)
+
+    def feed(self, codes: Codes) -> Samples:
+        """The sound of the next [frames, codebooks] codes."""
+        window = np.concatenate([self._heard, codes])
+        self._heard = window[-self._look_back :]
+        return decode(self._codec, window)[-len(codes) * self._samples :]

@@ -3,52 +3,129 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vc_common import csm
-from vc_common.csm import IGNORED, Csm, Utterance
+from vc_common.csm import Csm, Utterance
 
 if TYPE_CHECKING:
     import torch
 
+PADDING = -1  # no token's id
 
-def make_batch(model: Csm, clips: Sequence[Utterance], kept: torch.Tensor | None = None) -> Any:
-    """Inputs and labels for clips, padded on the right to the longest of them.
 
-    Losses and logits are those of CSM's own path from waveforms, without the codec. ``kept`` is
-    [all frames of the clips]: False leaves a frame out of the depth decoder's loss. The closing
-    frame of zeros always stays in it.
+@dataclass(frozen=True)
+class Batch:
+    """Clips padded on the right to the longest of them, on the CPU.
+
+    ``ids`` are [clips, positions]. ``codes`` are [frames, codebooks], each clip's frames and its
+    closing frame of zeros; ``places`` [frames] says where they stand in the flattened ids.
+    ``deep`` are the indices of those frames that the depth decoder learns.
+    """
+
+    ids: torch.Tensor
+    codes: torch.Tensor
+    places: torch.Tensor
+    deep: torch.Tensor
+
+
+def make_batch(
+    model: Csm, clips: Sequence[Utterance], kept: Sequence[torch.Tensor | None] = ()
+) -> Batch:
+    """Lay clips beside each other.
+
+    ``kept`` has for every clip [frames] of bool, or None for all of them: False leaves a frame
+    out of the depth decoder's loss. The closing frame always stays in it.
     """
     import torch
 
-    base = csm.base_of(model.model)
+    config = model.model.config
     rows = [csm.prompt(model.processor, [], clip.text, len(clip.codes)) for clip in clips]
-    # What stands at padded positions does not matter: they are not attended to, nor learnt.
-    ids = torch.zeros((len(rows), max(map(len, rows))), dtype=torch.long)
-    attended = torch.zeros_like(ids)
+    # What pads on the right does not matter: nothing before it attends to it, nor is it learnt.
+    ids = torch.full((len(rows), max(map(len, rows))), PADDING)
     for index, row in enumerate(rows):
         ids[index, : len(row)] = torch.from_numpy(row)
-        attended[index, : len(row)] = 1
-    frames = np.concatenate([clip.codes for clip in clips]).astype(np.int64)
-    return csm.with_codes(base, ids, attended, torch.from_numpy(frames), kept)
+    closing = np.full((1, config.num_codebooks), config.codebook_eos_token_id)
+    frames = np.concatenate([part for clip in clips for part in (clip.codes, closing)])
+    heard = (ids == config.audio_token_id) | (ids == config.audio_eos_token_id)
+    learnt = []
+    for index, clip in enumerate(clips):
+        mask = kept[index] if kept else None
+        frame_mask = torch.ones(len(clip.codes), dtype=torch.bool) if mask is None else mask
+        learnt.append(torch.cat([frame_mask, torch.ones(1, dtype=torch.bool)]))
+    return Batch(
+        ids.clamp(min=0),
+        torch.from_numpy(frames.astype(np.int64)),
+        heard.flatten().nonzero()[:, 0],
+        torch.cat(learnt).nonzero()[:, 0],
+    )
 
 
-def targets(batch: dict[str, Any]) -> tuple[int, int]:
-    """How many frames of a batch the backbone and the depth decoder learn."""
-    labels = batch["labels"]
-    backbone = labels[:, :, 0] != IGNORED
-    depth = (labels[:, :, 1:] != IGNORED).any(dim=-1)
-    return int(backbone.sum()), int(depth.sum())
+def losses(model: Csm, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Summed cross-entropy of the backbone (first codebook) and the depth decoder (the others).
+
+    Over ``len(batch.codes)`` frames, and over ``len(batch.deep)`` frames times one codebook less
+    than there are. Divided by these they are the losses of CSM's own forward pass on waveforms,
+    at less cost: no codec, and only learnt positions go through the output layers.
+    """
+    from torch.nn.functional import cross_entropy
+
+    base = csm.base_of(model.model)
+    codes, places, deep = (
+        part.to(base.device, non_blocking=True) for part in (batch.codes, batch.places, batch.deep)
+    )
+    embeddings = base.embed_text_tokens(batch.ids.to(base.device, non_blocking=True))
+    heard = base.backbone_model.embed_tokens(codes[:, None])[:, 0]
+    flat = embeddings.flatten(0, 1).index_copy(0, places, heard.to(embeddings.dtype))
+    hidden = _causal(base.backbone_model, flat.view_as(embeddings)).flatten(0, 1)
+    # What stands at a position is predicted from the one before.
+    hidden = hidden[places - 1]
+    backbone = cross_entropy(base.lm_head(hidden).float(), codes[:, 0], reduction="sum")
+    logits = _depth_logits(base.depth_decoder, hidden[deep], codes[deep])
+    depth = cross_entropy(logits.flatten(0, 1).float(), codes[deep, 1:].flatten(), reduction="sum")
+    return backbone, depth
 
 
-def losses(model: Csm, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss of the backbone (first codebook) and of the depth decoder (the others)."""
-    out = model.model(**batch, use_cache=False)
-    return out.backbone_loss, out.depth_decoder_loss
+def mean_losses(model: Csm, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean cross-entropy of the backbone and of the depth decoder."""
+    backbone, depth = losses(model, batch)
+    return backbone / len(batch.codes), depth / (len(batch.deep) * (batch.codes.shape[1] - 1))
 
 
-def positions(processor: Any, clip: Utterance) -> int:
+def _depth_logits(decoder: Any, hidden: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """Logits [frames, codebooks - 1, vocabulary] of every codebook after the first."""
+    import torch
+
+    model = decoder.model
+    before = codes[:, :-1]
+    offsets = torch.arange(before.shape[1], device=codes.device) * model.vocab_size
+    said = model.embed_tokens(before + offsets)
+    inputs = torch.cat([hidden[:, None].to(said.dtype), said], dim=1)
+    out = _causal(model, model.inputs_embeds_projector(inputs))[:, 1:]
+    heads = decoder.codebooks_head.weight
+    return torch.einsum("nkd,kdv->nkv", out, heads)
+
+
+def _causal(model: Any, inputs: torch.Tensor) -> torch.Tensor:
+    """One of CSM's transformers over inputs [rows, positions, width], each seeing those before.
+
+    Layer by layer: their attention is causal by itself where it is given no mask, which is also
+    its fastest kind. The model's own forward pass would make a mask, and in transformers 5.23
+    fails at it when the depth decoder has as many rows as there are codebooks.
+    """
+    import torch
+
+    places = torch.arange(inputs.shape[1], device=inputs.device)[None]
+    turns = model.rotary_emb(inputs, places)
+    for layer in model.layers:
+        inputs = layer(inputs, position_ids=places, position_embeddings=turns)
+    hidden: torch.Tensor = model.norm(inputs)
+    return hidden
+
+
+def positions(model: Csm, clip: Utterance) -> int:
     """How many of the model's positions a clip takes, text and frames together."""
-    return len(csm.prompt(processor, [], clip.text, len(clip.codes)))
+    return len(csm.prompt(model.processor, [], clip.text, len(clip.codes)))

@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import soundfile
 
 from vc_common import audio, text
 from vc_common.audio import TTS_RATE, Samples
 from vc_common.errors import InputError
-from vc_common.manifests import Segment, read_rows
-
-Item = TypeVar("Item")
+from vc_common.manifests import Segment, read_rows, spread
 
 COLUMNS = ["audio", "text", "voice", "language"]
 MIN_OTHER_SECONDS = 2.0  # less says too little of a voice
@@ -73,13 +70,6 @@ def others(
         if row.label == "other" and row.end - row.start >= MIN_OTHER_SECONDS
     ]
     return spread(found, count)
-
-
-def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """``count`` of the items, evenly over all of them in their order."""
-    if count >= len(items):
-        return list(items)
-    return [items[i * len(items) // count] for i in range(count)]
 
 
 def _clip(row: dict[str, object]) -> Clip:

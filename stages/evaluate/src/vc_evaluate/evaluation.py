@@ -9,6 +9,7 @@ from typing import Any
 from vc_common import audio, csm, files, label, log, pretrained, speakers, watermark, whisper
 from vc_common.audio import TTS_RATE
 from vc_common.judge import Judge, Verdict, means
+from vc_common.manifests import spread
 from vc_evaluate import data, variants
 from vc_evaluate.data import Clip
 from vc_evaluate.variants import Sampling
@@ -57,16 +58,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         )
     stretches = data.others(args.vocals, args.segments, FLOOR_STRETCHES)
     reference, _ = audio.read(args.reference, TTS_RATE)
-    target = [
-        clip.samples for clip in data.spread(data.read_split(args.dataset, "train"), TARGET_CLIPS)
-    ]
+    target = [clip.samples for clip in spread(data.read_split(args.dataset, "train"), TARGET_CLIPS)]
     if not target:
         notes.append("No training clip: similarity is to the reference recording alone.")
 
     device = pretrained.choose_device(args.device)
     # Whisper's engine sets the threads of the whole process, and a small CSM then takes them back.
     hear = whisper.Transcriber(args.whisper, device)
-    model = csm.load(args.base_model, device, adapter=str(args.adapter))
+    dtype = csm.speaking_dtype(device)
+    model = csm.load(args.base_model, device, dtype, adapter=str(args.adapter))
     language = texts[0].language
     encoder = speakers.SpeakerEncoder(args.encoder, device)
     judge = Judge(encoder, hear, target or [reference], language)
@@ -82,9 +82,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     spoken: dict[str, Any] = {}
     folder = args.speech_dir or args.output.with_name("evaluation")
     with files.atomic_folder(folder) as partial:
-        how = Sampling(args.seed, args.temperature, args.top_k)
+        slowest = csm.slowest(args.adapter)
+        how = Sampling(args.seed, args.temperature, args.top_k, slowest)
         bench = _Bench(texts, model, context, judge, how, partial)
         for name in args.variants:
+            if name.startswith("lora"):
+                # The base has spoken by now: its variants come first.
+                bench = dataclasses.replace(bench, model=csm.merged(bench.model))
             spoken[name] = _variant(name, bench)
             logger.info("%s", _line(name, spoken[name]))
         files.write_json(
@@ -116,21 +120,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _variant(name: str, bench: _Bench) -> dict[str, Any]:
     """Let one variant speak all texts into the bench's folder; returns its means and items."""
-    items, verdicts, took = [], [], 0.0
+    items, verdicts = [], []
     place = name.replace("+", "-")
-    for number, clip in enumerate(log.progress(bench.texts, desc=name, unit="text")):
-        # A seed a text, the same for every variant: they differ by model, not by luck.
-        how = dataclasses.replace(bench.how, seed=bench.how.seed + number)
-        spoken = variants.speak(bench.model, name, bench.context, clip.text, how)
-        took += spoken.took
+    asked = [clip.text for clip in bench.texts]
+    said, took = variants.speak(bench.model, name, bench.context, asked, bench.how)
+    heard = log.progress(zip(asked, said, strict=True), desc=name, unit="text", total=len(asked))
+    for number, (text, spoken) in enumerate(heard):
         file = f"{place}/{number:03d}.wav"
         (bench.folder / file).parent.mkdir(exist_ok=True)
         label.write(bench.folder / file, spoken.samples, bench.model.name)
-        verdict = bench.judge.judge(spoken.samples, clip.text)
+        verdict = bench.judge.judge(spoken.samples, text)
         verdicts.append(verdict)
         items.append(
             Item(
-                text=clip.text,
+                text=text,
                 file=file,
                 similarity=round(verdict.similarity, 4),
                 wer=None if verdict.wer is None else round(verdict.wer, 4),

@@ -12,38 +12,51 @@ from vc_common.csm import Csm, Utterance
 
 @dataclass(frozen=True)
 class Spoken:
-    """One utterance at 24 kHz, watermarked, and the seconds that speaking it took."""
+    """One utterance at 24 kHz, watermarked."""
 
     samples: Samples
     stopped_by_itself: bool
-    took: float
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How codes are drawn."""
+    """How codes are drawn: by a seed more for every text, the same for every variant.
+
+    Variants then differ by model, not by luck. ``letters_a_second`` is the slowest speech that
+    is allowed for.
+    """
 
     seed: int
     temperature: float
     top_k: int
+    letters_a_second: float
 
 
 def speak(
-    model: Csm, variant: str, reference: Sequence[Utterance], asked: str, how: Sampling
-) -> Spoken:
-    """Say ``asked`` as one of ``base``, ``lora``, each with or without ``+context``."""
+    model: Csm, variant: str, reference: Sequence[Utterance], asked: Sequence[str], how: Sampling
+) -> tuple[list[Spoken], float]:
+    """Say all texts as one of ``base``, ``lora``, each with or without ``+context``.
+
+    Returns what was spoken and the seconds it took. The base speaks only before the adapter is
+    merged into the weights.
+    """
     with contextlib.nullcontext() if variant.startswith("lora") else _without_adapter(model):
         started = time.perf_counter()
-        speech = csm.speak(
+        said = csm.speak_all(
             model,
             asked,
             reference if variant.endswith("+context") else (),
-            seed=how.seed,
+            seeds=range(how.seed, how.seed + len(asked)),
             temperature=how.temperature,
             top_k=how.top_k,
+            letters_a_second=how.letters_a_second,
         )
         took = time.perf_counter() - started
-    return Spoken(watermark.mark(speech.samples, TTS_RATE), speech.stopped_by_itself, took)
+    spoken = [
+        Spoken(watermark.mark(speech.samples, TTS_RATE), speech.stopped_by_itself)
+        for speech in said
+    ]
+    return spoken, took
 
 
 @contextlib.contextmanager

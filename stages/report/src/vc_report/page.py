@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import jinja2
 
-from vc_common.manifests import Clip
+from vc_common.manifests import spread
 from vc_report import charts, players, words
 from vc_report.tree import Run, Voice
 
@@ -76,13 +75,6 @@ def _voice(voice: Voice, run: Run, clips_per_voice: int) -> dict[str, Any]:
     }
 
 
-def spread(clips: Sequence[tuple[Clip, Path]], count: int) -> list[tuple[Clip, Path]]:
-    """``count`` clips, evenly over all of them in their order."""
-    if count >= len(clips):
-        return list(clips)
-    return [clips[i * len(clips) // count] for i in range(count)]
-
-
 def _base_model(voice: Voice, run: Run) -> str:
     """The base that this voice's adapter was trained on, or the configured one."""
     told = voice.training_facts.get("base_model")
@@ -113,8 +105,9 @@ def _gain(scores: Mapping[str, Any] | None) -> float | None:
 def _training(voice: Voice) -> dict[str, Any]:
     """Steps, seconds, first and last losses; empty without a training record.
 
-    The adapter is the one of ``kept_step``, where validation loss was lowest, so the last
-    validation loss shown is that step's.
+    The adapter is the one of ``kept_step``, which was chosen, so the last validation loss shown
+    is that step's. ``checkpoints`` are the rows whose samples were judged, each with the first of
+    them.
     """
     if not voice.training:
         return {}
@@ -133,6 +126,11 @@ def _training(voice: Voice) -> dict[str, Any]:
         "seconds": clocks[-1] if clocks else None,
         "loss": (losses[0], losses[-1]) if losses else None,
         "validation": (values[0], checked.get(kept, values[-1])) if values else None,
+        "checkpoints": [
+            {**row, "path": voice.folder / "adapter/samples" / f"step-{row['step']:06d}" / "00.wav"}
+            for row in voice.training
+            if row.get("similarity") is not None
+        ],
     }
 
 

@@ -1,18 +1,17 @@
-"""The LoRA adapter: laid over the base before training, written out with its card after it."""
+"""What a run leaves: the adapter with its record, its table of checkpoints and its card."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 
 from vc_common import csm
-from vc_train.settings import Settings
 
 CARD = """\
 ---
@@ -36,7 +35,7 @@ Use this voice only within that consent. Speech made with it must be labelled as
 | steps, clips a step | {steps}, {clips_a_step} |
 | rank, alpha | {rank}, {alpha} |
 | validation loss before | {first} |
-| validation loss of this adapter (step {best_step}) | {best} |
+| validation loss of this adapter (step {kept_step}) | {kept} |
 
 ```python
 from peft import PeftModel
@@ -46,29 +45,13 @@ base = CsmForConditionalGeneration.from_pretrained("{base_model}")
 model = PeftModel.from_pretrained(base, "this folder")
 ```
 
-`training.json` has every setting and version, `training.jsonl` a row a step.
+{table}
+
+`training.json` has every setting and version, and whose tokenizer and codec these are;
+`training.jsonl` has a row a step.
 """
 
-
-def lay_over(model: csm.Csm, settings: Settings) -> csm.Csm:
-    """Freeze the base and add LoRA matrices to backbone and depth decoder, never to the codec."""
-    torch.manual_seed(settings.seed)
-    config = LoraConfig(
-        r=settings.lora_r,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        target_modules=csm.LORA_TARGETS,
-        base_model_name_or_path=settings.base_model,
-    )
-    wrapped = get_peft_model(model.model, config)
-    # PEFT fills in the folder that was resolved; the card shall say what was asked for.
-    wrapped.peft_config["default"].base_model_name_or_path = settings.base_model
-    return dataclasses.replace(model, model=wrapped)
-
-
-def trainable(model: csm.Csm) -> int:
-    """How many numbers train."""
-    return sum(w.numel() for w in model.model.parameters() if w.requires_grad)
+COLUMNS = ("step", "val_loss", "similarity", "wer", "stop_rate", "dnsmos")
 
 
 def base_fingerprint(model: csm.Csm) -> str:
@@ -78,16 +61,30 @@ def base_fingerprint(model: csm.Csm) -> str:
     return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:16]
 
 
-def write(folder: Path, model: csm.Csm, record: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    """Fill a folder that ``PeftModel.from_pretrained`` loads, with the run's record and card."""
+def write(
+    folder: Path,
+    model: csm.Csm,
+    record: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    checkpoints: Path,
+) -> None:
+    """Fill a folder that ``PeftModel.from_pretrained`` loads, with the run's record and card.
+
+    Samples and TensorBoard files come from the folder of ``checkpoints``.
+    """
     model.model.save_pretrained(folder, save_embedding_layers=False)
     with (folder / "training.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    (folder / "README.md").write_text(card(record), "utf-8")
+    (folder / "README.md").write_text(card(record, rows), "utf-8")
+    lines = ["\t".join((*COLUMNS, "kept")), *map("\t".join, _table(rows, record["kept_step"]))]
+    (folder / "checkpoints.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    for name in ("samples", "tensorboard"):
+        if (checkpoints / name).is_dir():
+            shutil.copytree(checkpoints / name, folder / name)
 
 
-def card(record: dict[str, Any]) -> str:
+def card(record: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     """The model card: voice, consent, how it was trained and what that gave."""
     settings, losses = record["settings"], record["val_loss"]
     base = settings["base_model"]
@@ -103,11 +100,36 @@ def card(record: dict[str, Any]) -> str:
         consent=record["consent"] or "not stated",
         train_clips=record["clips"]["train"],
         validation_clips=record["clips"]["validation"],
-        steps=settings["max_steps"],
+        steps=record["steps"],
         clips_a_step=settings["batch_size"] * settings["gradient_accumulation"],
         rank=settings["lora_r"],
         alpha=settings["lora_alpha"],
         first=shown(losses["first"]),
-        best=shown(losses["best"]),
-        best_step=record["kept_step"],
+        kept=shown(losses["kept"]),
+        kept_step=record["kept_step"],
+        table=_markdown(_table(rows, record["kept_step"])),
     )
+
+
+def _table(rows: Sequence[dict[str, Any]], kept_step: int) -> list[list[str]]:
+    """A line of cells for every validated step; the last cell marks the one that was kept."""
+    return [
+        [*(_cell(row.get(name)) for name in COLUMNS), "yes" if row["step"] == kept_step else ""]
+        for row in rows
+        if "val_loss" in row
+    ]
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    """The table of checkpoints, as a card shows it."""
+    if not lines:
+        return "No validation clips: the last step was kept."
+    head = [("step", "validation loss", "similarity", "WER", "ends by itself", "DNSMOS", "kept")]
+    shown = [*head, ["---"] * len(head[0]), *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in shown)
+
+
+def _cell(value: float | int | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -3,15 +3,18 @@
 Checkpoints lie in OUTPUT.checkpoints until the adapter is written. After SIGTERM the command
 leaves one and ends with 75; run again with the same settings, it goes on from there. With other
 settings it starts anew and lets the old checkpoint be.
+
+``vc-train merge ADAPTER -o FOLDER`` makes base and adapter one model that loads alone.
 """
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from vc_common import cli, log
+from vc_train import merge, presets
 
 logger = log.get("train")
 
@@ -25,17 +28,33 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--voice", default="", help="name of the voice, for the card")
     parser.add_argument("--consent", default="", help="who consented, how and when; in the card")
     parser.add_argument("--checkpoints", type=Path, help="folder; default: OUTPUT.checkpoints")
-    add = parser.add_argument_group("training").add_argument
+    _learning(parser.add_argument_group("training").add_argument)
+    _adapting(parser.add_argument_group("adapter").add_argument)
+    _watching(parser.add_argument_group("validation").add_argument)
+    _computing(parser.add_argument_group("computing").add_argument)
+    return parser
+
+
+def _learning(add: Callable[..., object]) -> None:
     add("--max-steps", type=positive, default=1000, help="optimizer steps")
-    add("--batch-size", type=positive, default=2, help="clips in a batch")
-    add("--gradient-accumulation", type=positive, default=8, help="batches in an optimizer step")
-    add("--learning-rate", type=above_zero, default=2e-4, help="peak; decays to 0 by a cosine")
+    add("--epochs", type=natural_part, default=0.0, help="passes over the clips instead of steps")
+    add("--batch-size", type=positive, default=2, help="clips of full length in a batch")
+    add(
+        "--gradient-accumulation",
+        type=positive,
+        default=8,
+        help="batches in a step; times the batch size, the clips of a step",
+    )
+    add("--learning-rate", type=above_zero, default=2e-4, help="peak")
+    add(
+        "--schedule",
+        choices=("cosine", "linear", "constant"),
+        default="cosine",
+        help="how the rate decays to 0 after the warm-up",
+    )
     add("--warmup-steps", type=natural, default=20, help="steps of linear warm-up")
-    add("--weight-decay", type=float, default=0.01, help="AdamW's")
+    add("--weight-decay", type=natural_part, default=0.01, help="AdamW's")
     add("--max-grad-norm", type=above_zero, default=1.0, help="longer gradients are scaled down")
-    add("--lora-r", type=positive, default=32, help="rank of the LoRA matrices")
-    add("--lora-alpha", type=positive, default=32, help="the LoRA update is scaled by alpha / r")
-    add("--lora-dropout", type=share, default=0.0, help="dropout before the LoRA matrices")
     add(
         "--depth-fraction",
         type=share,
@@ -44,17 +63,99 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--max-seconds", type=above_zero, default=10.0, help="longer clips are left out")
     add("--seed", type=natural, default=0, help="seed of weights, order and draws")
+
+
+def _adapting(add: Callable[..., object]) -> None:
+    add("--lora-r", type=positive, default=32, help="rank of the LoRA matrices")
+    add("--lora-alpha", type=positive, default=32, help="the LoRA update is scaled by alpha / r")
+    add("--lora-dropout", type=share, default=0.0, help="dropout before the LoRA matrices")
+    add(
+        "--targets",
+        default="",
+        help="regular expression of the modules that get LoRA; default: every projection of "
+        "backbone and depth decoder; never the codec's",
+    )
+
+
+def _watching(add: Callable[..., object]) -> None:
     add("--eval-every", type=positive, default=100, help="steps between validations")
+    add(
+        "--samples",
+        type=natural,
+        default=8,
+        help="validation sentences that are spoken and judged, to choose the checkpoint by; "
+        "0: by validation loss",
+    )
+    add("--sample-every", type=positive, default=250, help="steps between spoken samples")
+    add(
+        "--patience",
+        type=natural,
+        default=5,
+        help="validations without anything better before the run stops early; 0: never",
+    )
+    add("--whisper", default="package:whisper-base", help="Whisper that counts word errors")
+    add("--encoder", default="package:resemblyzer", help="speaker encoder that judges the voice")
+    add("--language", default="en", help="what the voice speaks, as ISO 639 code")
     add("--checkpoint-every", type=positive, default=100, help="steps between checkpoints")
     add("--log-every", type=positive, default=10, help="steps between log lines")
+
+
+def _computing(add: Callable[..., object]) -> None:
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where")
     add(
-        "--precision",
-        choices=("auto", "fp32", "bf16"),
+        "--backend",
+        choices=("auto", "peft", "unsloth"),
         default="auto",
-        help="auto is bf16 on GPUs that have it, fp32 elsewhere",
+        help="auto is unsloth on CUDA where it is installed, peft elsewhere",
     )
-    return parser
+    add(
+        "--preset",
+        choices=("auto", "none", *presets.NAMES),
+        default="auto",
+        help="how a step is cut into batches, and what else is left on auto, by GPU memory",
+    )
+    add(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="auto is bf16 on GPUs that have it, fp16 on others, fp32 elsewhere",
+    )
+    add(
+        "--quantize",
+        choices=("auto", "none", "8bit", "4bit"),
+        default="auto",
+        help="the base's weights; auto is what the preset says",
+    )
+    add(
+        "--gradient-checkpointing",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="compute the layers twice to hold less of them; auto is what the preset says",
+    )
+    add(
+        "--optimizer",
+        choices=("auto", "adamw", "adamw8bit"),
+        default="auto",
+        help="auto is what the preset says, where bitsandbytes is there",
+    )
+    add(
+        "--compile",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="torch.compile; auto is on for long runs on CUDA with whole weights",
+    )
+    add(
+        "--processes",
+        type=positive,
+        default=1,
+        help="that train together, one a GPU of this machine",
+    )
+    add(
+        "--self-test",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="seconds of tests and an estimate of time and memory before the first step",
+    )
 
 
 def positive(text: str) -> int:
@@ -67,9 +168,14 @@ def natural(text: str) -> int:
     return int(_number(text, int, lambda value: value >= 0, "a whole number from 0"))
 
 
+def natural_part(text: str) -> float:
+    """Argument type: a number from 0."""
+    return _number(text, float, lambda value: 0 <= value < math.inf, "a number from 0")
+
+
 def above_zero(text: str) -> float:
     """Argument type: a number above 0."""
-    return _number(text, float, lambda value: value > 0, "a number above 0")
+    return _number(text, float, lambda value: 0 < value < math.inf, "a number above 0")
 
 
 def share(text: str) -> float:
@@ -90,99 +196,15 @@ def _number(
     return value
 
 
-def work(args: argparse.Namespace) -> dict[str, Any]:
-    """Load, train, write; returns counts and losses."""
-    import torch
-
-    from vc_common import codes, csm, files, pretrained, records
-    from vc_train import adapter, checkpoint, data, loop
-    from vc_train.settings import Settings
-
-    clips, codec = codes.read(args.codes)
-    device = pretrained.choose_device(args.device)
-    precision = args.precision
-    if precision == "auto":
-        can = device == "cuda" and torch.cuda.is_bf16_supported()
-        precision = "bf16" if can else "fp32"
-    # Subnormal numbers slow CPUs down and change nothing.
-    torch.set_flush_denormal(True)
-    # On a GPU bf16 weights halve the memory; PEFT keeps the adapter's own in float32.
-    dtype = "bfloat16" if precision == "bf16" and device == "cuda" else "float32"
-    base = csm.load(args.base_model, device, dtype)
-    chosen = data.select(clips, codec, base, args.max_seconds)
-    settings = Settings(
-        base_model=args.base_model,
-        base_weights=adapter.base_fingerprint(base),
-        codes=files.sha256(args.codes)[:16],
-        precision=precision,
-        **{
-            name: getattr(args, name)
-            for name in Settings.__dataclass_fields__
-            if name not in ("base_model", "base_weights", "codes", "precision")
-        },
-    )
-    model = adapter.lay_over(base, settings)
-    logger.info(
-        "%d clips to train on, %d to validate on, %d too long; %d of %d numbers train; %s, %s",
-        *(len(chosen.train), len(chosen.validation), chosen.too_long, adapter.trainable(model)),
-        *(model.model.num_parameters(), device, precision),
-    )
-    if not chosen.validation:
-        logger.warning("no validation clips: the last step's adapter is kept, whatever it learnt")
-    root = args.checkpoints or args.output.with_name(args.output.name + ".checkpoints")
-    checkpoints = root / settings.fingerprint()
-    others = [place for place in root.glob("*") if place != checkpoints and place.is_dir()]
-    if others and not checkpoint.newest(checkpoints):
-        logger.warning("%s: checkpoints of other settings; starting anew beside them", root)
-
-    stop = loop.Stop()
-    with stop.listening():
-        progress = loop.train(model, chosen, settings, checkpoints, stop)
-    losses = [row["val_loss"] for row in progress.rows if "val_loss" in row]
-    kept_step = settings.max_steps if progress.best_step is None else progress.best_step
-    if kept_step == 0:
-        logger.warning("validation loss never fell below the base's; the adapter changes nothing")
-    figures = {
-        "device": device,
-        "clips": {
-            "train": len(chosen.train),
-            "validation": len(chosen.validation),
-            "too_long": chosen.too_long,
-        },
-        "steps": progress.step,
-        "kept_step": kept_step,
-        "trainable": adapter.trainable(model),
-        "training_seconds": round(progress.seconds, 1),
-        "val_loss": {
-            "first": losses[0] if losses else None,
-            "best": min(losses, default=None),
-            "last": losses[-1] if losses else None,
-        },
-    }
-    if device == "cuda":
-        figures["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
-    record = {
-        "base_model": args.base_model,
-        "voice": args.voice,
-        "consent": args.consent,
-        "settings": vars(settings),
-        **figures,
-        "peak_memory_mb": round(records.peak_memory_mb(), 1),
-        "tokenizer": type(model.processor.tokenizer).__name__,
-        "codec": codec.fingerprint,
-        "versions": records.versions("vc-train"),
-    }
-    with files.atomic_folder(args.output) as partial:
-        adapter.write(partial, model, record, progress.rows)
-    checkpoint.discard(checkpoints)
-    logger.info(
-        "wrote %s (step %d of %d%s)",
-        *(args.output, kept_step, progress.step),
-        f", validation loss {losses[0]:.4f} to {min(losses):.4f}" if losses else "",
-    )
-    return figures
-
-
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    return cli.run(build_parser(), work, argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["merge"]:
+        return cli.run(merge.build_parser(), merge.work, arguments[1:])
+
+    def work(args: argparse.Namespace) -> dict[str, object] | None:
+        from vc_train import session
+
+        return session.run(args, arguments)
+
+    return cli.run(build_parser(), work, arguments)

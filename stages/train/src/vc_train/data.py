@@ -1,7 +1,8 @@
-"""Which clips train, in which order, and which of their frames the depth decoder sees."""
+"""Which clips train, in which order and batches, and which frames the depth decoder sees."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,16 +16,44 @@ from vc_common.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-BUCKET = 16  # batches that are sorted by length together
+
+@dataclass(frozen=True)
+class Example:
+    """A clip, and how many of the model's positions it takes, text and frames together."""
+
+    clip: CodedClip
+    positions: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A clip of a step, and which of its frames the depth decoder learns: None for all."""
+
+    example: Example
+    kept: torch.Tensor | None
 
 
 @dataclass(frozen=True)
 class Clips:
     """The clips a run learns from and is judged by, and how many did not fit the model."""
 
-    train: list[CodedClip]
-    validation: list[CodedClip]
+    train: list[Example]
+    validation: list[Example]
     too_long: int
+    frame_rate: float
+
+    @property
+    def longest(self) -> int:
+        """Positions of the longest clip."""
+        return max(example.positions for example in self.train + self.validation)
+
+    def letters_a_second(self) -> float:
+        """How fast the voice speaks: the median over the clips to train on."""
+        rates = [
+            len(example.clip.text) * self.frame_rate / len(example.clip.codes)
+            for example in self.train
+        ]
+        return round(float(np.median(rates)), 2)
 
 
 def select(
@@ -32,32 +61,34 @@ def select(
 ) -> Clips:
     """Train and validation clips within the model's limits.
 
-    Raises InputError when the codes are another codec's, or when nothing is left to train on.
+    Raises InputError when the codes are another codec's or damaged, or when nothing is left to
+    train on.
     """
-    wanted = mimi.fingerprint(model.model.codec_model)
+    base = csm.base_of(model.model)
+    wanted = mimi.fingerprint(base.codec_model)
     if codec.fingerprint != wanted:
         raise InputError(
             f"the codes are those of another codec ({codec.fingerprint}, of {codec.model}) than "
             f"the base model's ({wanted}, of {model.name}); run vc-encode with this base model"
         )
-    limit = model.model.config.max_position_embeddings
+    limit = base.config.max_position_embeddings
     fitting, too_long = [], 0
     for clip in clips:
         if clip.split not in ("train", "validation"):
             continue
+        _check(clip, codec)
+        example = Example(clip, objective.positions(model, clip))
         seconds = len(clip.codes) / codec.frame_rate
         # A frame may be begun and not filled, so a clip of 10 s can have a frame more.
-        if (
-            seconds > max_seconds + 1 / codec.frame_rate
-            or objective.positions(model.processor, clip) > limit
-        ):
+        if seconds > max_seconds + 1 / codec.frame_rate or example.positions > limit:
             too_long += 1
-            continue
-        fitting.append(clip)
+        else:
+            fitting.append(example)
     chosen = Clips(
-        [clip for clip in fitting if clip.split == "train"],
-        [clip for clip in fitting if clip.split == "validation"],
+        [example for example in fitting if example.clip.split == "train"],
+        [example for example in fitting if example.clip.split == "validation"],
         too_long,
+        codec.frame_rate,
     )
     if not chosen.train:
         raise InputError(
@@ -67,40 +98,79 @@ def select(
     return chosen
 
 
-def batches(clips: Sequence[CodedClip], size: int, seed: int) -> Iterator[list[CodedClip]]:
-    """Batches for ever, each clip once an epoch, neighbours in length together.
+def _check(clip: CodedClip, codec: CodecInfo) -> None:
+    """Codes that no codec made would teach nothing; a frame of zeros inside, to end too soon."""
+    codes = clip.codes
+    if not len(codes) or codes.min() < 0 or codes.max() >= codec.codebook_size:
+        raise InputError(
+            f"clip {clip.clip}: its codes are not those of a codec with {codec.codebook_size} "
+            "entries; run vc-encode again"
+        )
+    if not codes.any(axis=1).all():
+        raise InputError(
+            f"clip {clip.clip}: a frame of zeros, which ends speech, lies inside; "
+            "take the clip out, or run vc-encode again"
+        )
 
-    The order depends on ``seed`` and the clips alone, so a resumed run passes over what it has
-    seen and finds itself at the same place.
+
+def steps(clips: Sequence[Example], count: int, seed: int, first: int = 0) -> Iterator[list[int]]:
+    """For every step from ``first`` on, for ever, the indices of its ``count`` clips.
+
+    Each clip comes once an epoch. The order depends on ``seed`` and the number of clips alone,
+    so a resumed run finds itself at the same place.
     """
-    epoch = 0
+    place = first * count
     while True:
-        draw = np.random.default_rng([seed, epoch])
-        order = draw.permutation(len(clips))
-        cut: list[list[CodedClip]] = []
-        for first in range(0, len(order), BUCKET * size):
-            bucket = sorted(order[first : first + BUCKET * size], key=lambda i: len(clips[i].codes))
-            cut += [
-                [clips[index] for index in bucket[start : start + size]]
-                for start in range(0, len(bucket), size)
-            ]
-        for index in draw.permutation(len(cut)):
-            yield cut[index]
-        epoch += 1
+        chosen = []
+        for number in range(place, place + count):
+            epoch, index = divmod(number, len(clips))
+            chosen.append(int(_order(len(clips), seed, epoch)[index]))
+        yield chosen
+        place += count
 
 
-def depth_frames(
-    batch: Sequence[csm.Utterance], fraction: float, generator: torch.Generator
-) -> torch.Tensor | None:
-    """Which frames of a batch the depth decoder learns from: [frames] of bool, or None for all.
+def _order(count: int, seed: int, epoch: int) -> np.typing.NDArray[np.int64]:
+    """The order of an epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
-    At least one; without any its loss would not be a number.
+
+def draw(
+    clips: Sequence[Example], indices: Sequence[int], fraction: float, generator: torch.Generator
+) -> list[Drawn]:
+    """A step's clips with the frames that their depth decoder learns from.
+
+    At least one frame a clip. What is drawn does not depend on how the step is cut into batches.
     """
     import torch
 
-    if fraction >= 1:
-        return None
-    count = sum(len(clip.codes) for clip in batch)
-    kept = torch.zeros(count, dtype=torch.bool)
-    kept[torch.randperm(count, generator=generator)[: max(1, round(fraction * count))]] = True
-    return kept
+    drawn = []
+    for index in indices:
+        example, kept = clips[index], None
+        if fraction < 1:
+            frames = len(example.clip.codes)
+            kept = torch.zeros(frames, dtype=torch.bool)
+            chosen = torch.randperm(frames, generator=generator)
+            kept[chosen[: max(1, round(fraction * frames))]] = True
+        drawn.append(Drawn(example, kept))
+    return drawn
+
+
+def pack(drawn: Sequence[Drawn], budget: int) -> list[list[Drawn]]:
+    """Cut clips into batches of at most ``budget`` positions, padding counted.
+
+    Neighbours in length go together, the longest first. A clip over the budget goes alone.
+    """
+    batches: list[list[Drawn]] = []
+    room = 0
+    for item in sorted(drawn, key=lambda item: -item.example.positions):
+        if room <= 0:
+            batches.append([])
+            room = budget // item.example.positions
+        batches[-1].append(item)
+        room -= 1
+    return batches
+
+
+def epochs_to_steps(epochs: float, clips: int, clips_a_step: int) -> int:
+    """How many steps see every clip ``epochs`` times."""
+    return max(1, math.ceil(epochs * clips / clips_a_step))

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from peft.helpers import disable_input_dtype_casting
 
 from vc_common import csm, log, objective
 from vc_common.errors import StageError, TryAgainError
-from vc_train import checkpoint, data
+from vc_train import checkpoint, choice, data
 from vc_train.checkpoint import Progress
+from vc_train.data import Clips, Drawn, Example
+from vc_train.listening import Listener
+from vc_train.parallel import Group
 from vc_train.settings import Settings
+from vc_train.trackers import Trackers
 
 logger = log.get("train")
+
+# Steps in a row whose loss is not a number, before the run ends; with fp16, which looks for the
+# scale of its gradients, more.
+BAD_STEPS, BAD_FP16_STEPS = 3, 12
 
 Row = dict[str, Any]
 
@@ -45,170 +54,319 @@ class Stop:
         self.asked = True
 
 
-def train(
-    model: csm.Csm, clips: data.Clips, settings: Settings, checkpoints: Path, stop: Stop
-) -> Progress:
-    """Train the adapter of ``model`` to the last step and leave it at its best.
+@dataclass
+class Tools:
+    """What a run computes, writes and listens with. ``listener`` is None where nobody listens."""
 
-    Best is the lowest validation loss seen; without validation clips, the last step. Goes on
-    from a checkpoint of the same settings in ``checkpoints``. Raises TryAgainError after a
-    checkpoint when stopped, StageError when the loss is not a number.
-    """
-    weights = [weight for weight in model.model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, weight_decay=settings.weight_decay)
-    progress = Progress()
-    found = checkpoint.newest(checkpoints)
-    if found:
-        device = str(csm.base_of(model.model).device)
-        progress, adapter = checkpoint.restore(found, optimizer, device)
-        set_peft_model_state_dict(model.model, adapter)
-        logger.info("going on from step %d (%s)", progress.step, found)
-    batches = data.batches(clips.train, settings.batch_size, settings.seed)
-    batches = itertools.islice(batches, progress.step * settings.gradient_accumulation, None)
-    bar = log.progress(total=settings.max_steps, initial=progress.step, desc="train", unit="step")
-    clock = time.perf_counter() - progress.seconds
+    optimizer: Any
+    scaler: Any
+    group: Group
+    trackers: Trackers | None
+    listener: Listener | None
+    checkpoints: Path
+    stop: Stop
 
-    if not found and clips.validation:
-        judge(model, clips.validation, settings, progress, {"step": 0, "seconds": 0.0})
+    def states(self) -> dict[str, Any]:
+        """What a checkpoint needs beside the adapter."""
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
 
-    while progress.step < settings.max_steps:
-        drawn = list(itertools.islice(batches, settings.gradient_accumulation))
-        row = take_step(model, optimizer, drawn, settings, progress.step, stop=stop)
-        if row is None:
-            break
-        progress.step += 1
-        progress.seconds = time.perf_counter() - clock
-        row["seconds"] = round(progress.seconds, 3)
-        last = progress.step == settings.max_steps
-        if clips.validation and (last or progress.step % settings.eval_every == 0):
-            judge(model, clips.validation, settings, progress, row)
-        else:
-            progress.rows.append(row)
-        if last or progress.step % settings.log_every == 0:
-            tell(row, settings.max_steps)
-        if not last and progress.step % settings.checkpoint_every == 0:
-            checkpoint.save(checkpoints, progress, adapter_state(model), optimizer)
-        bar.update()
-    bar.close()
 
-    if progress.step < settings.max_steps:
-        place = checkpoint.save(checkpoints, progress, adapter_state(model), optimizer)
-        raise TryAgainError(
-            f"stopped by SIGTERM after step {progress.step} of {settings.max_steps}; "
-            f"run the same command again to go on from {place}"
-        )
-    if progress.best:
-        set_peft_model_state_dict(model.model, progress.best)
+def resume(model: csm.Csm, tools: Tools) -> Progress | None:
+    """Go back to the newest checkpoint; None where there is none."""
+    found = checkpoint.newest(tools.checkpoints)
+    if found is None:
+        return None
+    progress, adapter, states = checkpoint.restore(found, tools.group.device)
+    tools.optimizer.load_state_dict(states["optimizer"])
+    tools.scaler.load_state_dict(states["scaler"])
+    set_peft_model_state_dict(model.model, adapter)
+    logger.info("going on from step %d (%s)", progress.step, found)
     return progress
 
 
-def take_step(
-    model: csm.Csm,
-    optimizer: Any,
-    drawn: Sequence[Sequence[csm.Utterance]],
-    settings: Settings,
-    step: int,
-    *,
-    stop: Stop,
-) -> Row | None:
-    """One optimizer step over several batches; None when stopped before it was complete.
+def train(
+    model: csm.Csm, clips: Clips, settings: Settings, tools: Tools, progress: Progress
+) -> None:
+    """Train the adapter of ``model`` from where ``progress`` is, and leave it at its best.
 
-    Each batch's mean loss is weighted by its share of the step's frames, so that the gradient is
-    that of one large batch, however it is cut.
+    Raises TryAgainError after a checkpoint when stopped, StageError when the loss is not a
+    number or when not even one clip fits the memory.
     """
-    torch.manual_seed(settings.seed_of(step))
-    draw = torch.Generator().manual_seed(settings.seed_of(step))
-    made = [
-        objective.make_batch(model, batch, data.depth_frames(batch, settings.depth_fraction, draw))
-        for batch in drawn
-    ]
-    counts = [objective.targets(batch) for batch in made]
-    frames, deep_frames = (sum(count) for count in zip(*counts, strict=True))
-    backbone_loss, depth_loss = 0.0, 0.0
+    first = tools.group.first
+    drawn_steps = data.steps(clips.train, settings.clips_a_step, settings.seed, progress.step)
+    bar = log.progress(total=settings.max_steps, initial=progress.step, desc="train", unit="step")
+    clock = time.perf_counter() - progress.seconds
+    if first and not progress.rows and clips.validation:
+        judge(model, clips, settings, tools, progress, {"step": 0, "seconds": 0.0})
+    bad, stopped, ended = 0, False, False
+
+    for indices in drawn_steps:
+        finished = progress.step >= settings.max_steps or (first and worn(settings, progress))
+        stopped, ended = tools.group.any(tools.stop.asked, finished)
+        if stopped or ended:
+            break
+        row = step(model, clips, settings, tools, progress, indices)
+        if row is None:
+            continue
+        bad = bad + 1 if row.get("skipped") else 0
+        if bad == (BAD_FP16_STEPS if tools.scaler.is_enabled() else BAD_STEPS):
+            raise StageError(_not_a_number(row, bad))
+        progress.step += 1
+        progress.seconds = time.perf_counter() - clock
+        row["seconds"] = round(progress.seconds, 3)
+        if first:
+            follow(model, clips, settings, tools, progress, row)
+        bar.update()
+    bar.close()
+
+    if stopped and not ended:
+        raise TryAgainError(_stopped(model, settings, tools, progress))
+    take_best(model, tools.checkpoints, progress)
+
+
+def step(
+    model: csm.Csm,
+    clips: Clips,
+    settings: Settings,
+    tools: Tools,
+    progress: Progress,
+    indices: Sequence[int],
+) -> Row | None:
+    """One optimizer step over the clips of ``indices``; None when stopped before it was complete.
+
+    Where memory does not suffice the batches are halved, and the step is done again.
+    """
+    while True:
+        torch.manual_seed(settings.seed_of(progress.step))
+        generator = torch.Generator().manual_seed(settings.seed_of(progress.step))
+        drawn = data.draw(clips.train, indices, settings.depth_fraction, generator)
+        batches = data.pack(drawn, progress.budget)
+        try:
+            sums, short = accumulate(model, settings, tools, batches), False
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            sums, short = None, True
+        stopped, short = tools.group.any(sums is None and not short, short)
+        if stopped:
+            tools.optimizer.zero_grad()
+            return None
+        if not short:
+            assert sums is not None
+            return update(model, settings, tools, progress, sums)
+        tools.optimizer.zero_grad()
+        halve(progress, clips)
+
+
+def accumulate(
+    model: csm.Csm, settings: Settings, tools: Tools, batches: Sequence[Sequence[Drawn]]
+) -> torch.Tensor | None:
+    """Add up the gradients of this process's share of the batches; None when stopped meanwhile.
+
+    Returns [backbone loss, depth loss, frames]. Every frame weighs the same, wherever it stands:
+    the gradient is that of one large batch, however it is cut.
+    """
+    made = [batch_of(model, batch) for batch in batches]
+    frames = sum(len(batch.codes) for batch in made)
+    deep = sum(len(batch.deep) for batch in made) * (made[0].codes.shape[1] - 1)
+    sums = torch.zeros(3, device=csm.base_of(model.model).device)
+    sums[2] = frames / tools.group.size
     model.model.train()
-    for batch, (backbone_count, depth_count) in zip(made, counts, strict=True):
+    for batch in made[tools.group.rank :: tools.group.size]:
         with autocast(model, settings):
             backbone, depth = objective.losses(model, batch)
-        backbone = backbone * (backbone_count / frames)
-        depth = depth * (depth_count / deep_frames)
-        (backbone + depth).backward()
-        backbone_loss += backbone.item()
-        depth_loss += depth.item()
-        if stop.asked:
-            optimizer.zero_grad()
+        backbone, depth = backbone / frames, depth / deep
+        tools.scaler.scale(backbone + depth).backward()
+        sums += torch.stack([backbone.detach(), depth.detach(), sums.new_zeros(())])
+        if tools.stop.asked:
             return None
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    return sums
+
+
+def update(
+    model: csm.Csm, settings: Settings, tools: Tools, progress: Progress, sums: torch.Tensor
+) -> Row:
+    """Sum over the group, clip, and let the optimizer step; a step that is no number is left out.
+
+    Returns the step's row.
+    """
+    weights = trained(model)
+    for weight in weights:
+        if weight.grad is None:  # a process without a batch of its own
+            weight.grad = torch.zeros_like(weight)
+    tools.group.sum([sums, *(weight.grad for weight in weights if weight.grad is not None)])
+    for parameters in tools.optimizer.param_groups:
+        parameters["lr"] = settings.rate(progress.step)
+    tools.scaler.unscale_(tools.optimizer)
     norm = float(torch.nn.utils.clip_grad_norm_(weights, settings.max_grad_norm))
-    if not math.isfinite(backbone_loss + depth_loss + norm):
-        raise StageError(
-            f"the loss is not a number at step {step + 1} (backbone {backbone_loss:g}, depth "
-            f"{depth_loss:g}, gradient {norm:g}); lower --learning-rate or use --precision fp32"
-        )
-    for group in optimizer.param_groups:
-        group["lr"] = settings.rate(step)
-    optimizer.step()
-    optimizer.zero_grad()
-    return {
-        "step": step + 1,
-        "loss": backbone_loss + depth_loss,
-        "backbone_loss": backbone_loss,
-        "depth_loss": depth_loss,
-        "learning_rate": settings.rate(step),
+    backbone, depth, frames = sums.tolist()
+    row = {
+        "step": progress.step + 1,
+        "loss": backbone + depth,
+        "backbone_loss": backbone,
+        "depth_loss": depth,
+        "learning_rate": settings.rate(progress.step),
         "gradient_norm": norm,
-        "frames": frames,
+        "frames": round(frames),
     }
+    if math.isfinite(backbone + depth + norm):
+        tools.scaler.step(tools.optimizer)
+    else:
+        # With fp16 a gradient too large for it is part of finding the scale.
+        row = {**_finite(row), "skipped": True}
+        level = logger.debug if tools.scaler.is_enabled() else logger.warning
+        level("step %d left out: its loss or gradient is not a number", row["step"])
+    tools.scaler.update()
+    tools.optimizer.zero_grad()
+    return row
+
+
+def follow(
+    model: csm.Csm,
+    clips: Clips,
+    settings: Settings,
+    tools: Tools,
+    progress: Progress,
+    row: Row,
+) -> None:
+    """After a step: validate, log, track and checkpoint where it is due."""
+    last = progress.step == settings.max_steps
+    due = progress.step % settings.eval_every == 0 or _samples_due(settings, progress.step)
+    if clips.validation and (last or due):
+        judge(model, clips, settings, tools, progress, row)
+    else:
+        progress.rows.append(row)
+        _track(tools, row)
+    if "skipped" not in row and (last or progress.step % settings.log_every == 0):
+        tell(row, settings.max_steps)
+    if last or progress.step % settings.checkpoint_every == 0:
+        checkpoint.save(tools.checkpoints, progress, adapter_state(model), tools.states())
 
 
 def judge(
     model: csm.Csm,
-    clips: Sequence[csm.Utterance],
+    clips: Clips,
     settings: Settings,
+    tools: Tools,
     progress: Progress,
     row: Row,
 ) -> None:
-    """Add the validation loss to a row and the row to the progress; keep the adapter if best."""
-    backbone, depth = validate(model, clips, settings)
-    seen = [past["val_loss"] for past in progress.rows if "val_loss" in past]
+    """Validate, listen where it is due, and store the adapter if it may become the voice."""
+    backbone, depth = validate(model, clips.validation, settings, progress.budget)
     row |= {
         "val_loss": backbone + depth,
         "val_backbone_loss": backbone,
         "val_depth_loss": depth,
     }
+    heard = ""
+    if tools.listener and tools.trackers and _samples_due(settings, row["step"]):
+        samples = tools.checkpoints / "samples"
+        row |= tools.listener.listen(model, row["step"], samples, tools.trackers)
+        heard = (
+            f"; spoken: similarity {row['similarity']:.2f}, word errors {row['wer']:.0%}, "
+            f"ends by itself {row['stop_rate']:.0%}"
+        )
     progress.rows.append(row)
-    logger.info("step %d: validation loss %.4f", row["step"], row["val_loss"])
-    if row["val_loss"] < min(seen, default=math.inf):
-        progress.best_step = row["step"]
-        progress.best = {name: value.clone() for name, value in adapter_state(model).items()}
+    _track(tools, row)
+    logger.info("step %d: validation loss %.4f%s", row["step"], row["val_loss"], heard)
+    steps = {good["step"] for good in choice.eligible(progress.validations)}
+    checkpoint.keep(tools.checkpoints, row["step"], adapter_state(model), steps)
 
 
 @torch.no_grad()
 def validate(
-    model: csm.Csm, clips: Sequence[csm.Utterance], settings: Settings
+    model: csm.Csm, clips: Sequence[Example], settings: Settings, budget: int
 ) -> tuple[float, float]:
     """Mean loss over all frames of the clips: backbone's and depth decoder's. Draws nothing."""
     model.model.eval()
-    ordered = sorted(clips, key=lambda clip: len(clip.codes))
-    sums, frames = [0.0, 0.0], 0
-    for first in range(0, len(ordered), settings.batch_size):
-        batch = objective.make_batch(model, ordered[first : first + settings.batch_size])
-        count, _ = objective.targets(batch)
+    sums, frames, codebooks = [0.0, 0.0], 0, 1
+    for packed in data.pack([Drawn(example, None) for example in clips], budget):
+        batch = batch_of(model, packed)
         with autocast(model, settings):
             for index, loss in enumerate(objective.losses(model, batch)):
-                sums[index] += loss.item() * count
-        frames += count
-    return sums[0] / frames, sums[1] / frames
+                sums[index] += loss.item()
+        frames += len(batch.codes)
+        codebooks = batch.codes.shape[1]
+    return sums[0] / frames, sums[1] / (frames * (codebooks - 1))
+
+
+def worn(settings: Settings, progress: Progress) -> bool:
+    """Whether validations have brought nothing better for too long."""
+    if not settings.patience or choice.stale(progress.validations) < settings.patience:
+        return False
+    logger.info(
+        "step %d: nothing better in %d validations; stopping early",
+        *(progress.step, settings.patience),
+    )
+    return True
+
+
+def take_best(model: csm.Csm, checkpoints: Path, progress: Progress) -> None:
+    """Put the chosen checkpoint's weights into the adapter; without any choice the last stay."""
+    best = choice.chosen(progress.validations)
+    if best is None or best["step"] == progress.step:
+        return
+    adapter = checkpoint.stored(checkpoints, best["step"])
+    if adapter is None:
+        raise StageError(
+            f"{checkpoints}: the adapter of step {best['step']}, the best one, was not stored; "
+            "make room on the disk, remove this folder, and train again"
+        )
+    set_peft_model_state_dict(model.model, adapter)
+
+
+def halve(progress: Progress, clips: Clips) -> None:
+    """Put half as much into a batch from now on; StageError when a clip alone is too much."""
+    if progress.budget <= clips.longest:
+        raise StageError(
+            "out of memory with a single clip in a batch; use a smaller --preset, "
+            "--quantize 4bit, --gradient-checkpointing on, or a lower --max-seconds"
+        )
+    progress.budget = max(clips.longest, progress.budget // 2)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    logger.warning(
+        "out of memory: batches of at most %d positions from now on, more of them in a step",
+        progress.budget,
+    )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the CPU's allocator, said that it has no more."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def batch_of(model: csm.Csm, packed: Sequence[Drawn]) -> objective.Batch:
+    """The model's batch of clips that go together."""
+    return objective.make_batch(
+        model, [item.example.clip for item in packed], [item.kept for item in packed]
+    )
+
+
+def trained(model: csm.Csm) -> list[torch.nn.Parameter]:
+    """The adapter's weights."""
+    return [weight for weight in model.model.parameters() if weight.requires_grad]
 
 
 def adapter_state(model: csm.Csm) -> dict[str, torch.Tensor]:
-    """The adapter's weights, on the CPU, under the names that PEFT saves them by."""
+    """A copy of the adapter's weights, on the CPU, under the names that PEFT saves them by."""
     state = get_peft_model_state_dict(model.model, save_embedding_layers=False)
-    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
 
-def autocast(model: csm.Csm, settings: Settings) -> Any:
-    """bf16 arithmetic where the settings say so."""
+@contextlib.contextmanager
+def autocast(model: csm.Csm, settings: Settings) -> Iterator[None]:
+    """Arithmetic of 16 bits where the settings say so.
+
+    PEFT is then kept from casting every LoRA layer's input to the adapter's float32 first.
+    """
     device = csm.base_of(model.model).device.type
-    return torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bf16")
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.precision)
+    if kind is None:
+        yield
+        return
+    with disable_input_dtype_casting(model.model), torch.autocast(device, kind):
+        yield
 
 
 def tell(row: Row, steps: int) -> None:
@@ -217,4 +375,40 @@ def tell(row: Row, steps: int) -> None:
         "step %d/%d: loss %.4f (backbone %.4f, depth %.4f), rate %.2e, %.0f s",
         *(row["step"], steps, row["loss"], row["backbone_loss"], row["depth_loss"]),
         *(row["learning_rate"], row["seconds"]),
+    )
+
+
+def _samples_due(settings: Settings, step: int) -> bool:
+    due = step % settings.sample_every == 0 or step == settings.max_steps
+    return due and settings.samples > 0
+
+
+def _track(tools: Tools, row: Row) -> None:
+    if tools.trackers:
+        tools.trackers.row(row)
+
+
+def _finite(row: Row) -> Row:
+    """JSON has no name for what is not a number."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+
+
+def _not_a_number(row: Row, bad: int) -> str:
+    return (
+        f"the loss or its gradient was not a number {bad} steps in a row, up to step "
+        f"{row['step']}; lower --learning-rate, or use --precision fp32"
+    )
+
+
+def _stopped(model: csm.Csm, settings: Settings, tools: Tools, progress: Progress) -> str:
+    """Leave a checkpoint and say where."""
+    said = f"stopped by SIGTERM after step {progress.step} of {settings.max_steps}; "
+    if tools.group.first:
+        checkpoint.save(tools.checkpoints, progress, adapter_state(model), tools.states())
+    place = checkpoint.newest(tools.checkpoints)
+    return said + (
+        f"run the same command again to go on from {place}" if place else "nothing was kept"
     )

@@ -1,0 +1,45 @@
+"""What fits into a GPU: how large a batch, in which precision, quantised or not.
+
+A preset never changes what is learnt from: the clips of a step stay BATCH_SIZE times
+GRADIENT_ACCUMULATION, it only says into how many batches they are cut. The memory of the real
+CSM-1B was counted, not measured, when these were chosen: 3.5 GB of bf16 weights, 0.5 GB of
+adapter and optimizer, 13 MB of activations a frame. The estimate before the first step says what
+a run really takes, and a batch that does not fit is halved.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """``longest_clips`` of 10 s go into one batch; more of shorter ones."""
+
+    name: str
+    memory_gb: float
+    longest_clips: int
+    quantize: str
+    gradient_checkpointing: bool
+    optimizer: str
+
+
+PRESETS = (
+    Preset("6gb", 6, 1, "4bit", True, "adamw8bit"),
+    Preset("12gb", 12, 2, "none", True, "adamw8bit"),
+    Preset("24gb", 24, 8, "none", False, "adamw"),
+    Preset("80gb", 80, 32, "none", False, "adamw"),
+)
+NAMES = tuple(preset.name for preset in PRESETS)
+
+
+def choose(wanted: str, memory_gb: float | None) -> Preset | None:
+    """The preset of a name, or for ``auto`` the largest that the GPU's memory holds.
+
+    None for ``none``, and for ``auto`` where there is no GPU (``memory_gb`` is None).
+    """
+    if wanted == "none" or (wanted == "auto" and memory_gb is None):
+        return None
+    if wanted != "auto":
+        return next(preset for preset in PRESETS if preset.name == wanted)
+    # A card sold as 24 GB shows a little less.
+    fitting = [preset for preset in PRESETS if preset.memory_gb * 0.9 <= (memory_gb or 0)]
+    return fitting[-1] if fitting else PRESETS[0]

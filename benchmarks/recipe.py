@@ -123,6 +123,7 @@ def train(args: argparse.Namespace) -> tuple[CountingTrainer, Clock]:
             weight_decay=0.001,
             optim="adamw_torch",
             bf16=bf16,
+            use_cpu=not cuda,
             dataloader_num_workers=4 if cuda else 0,
             logging_steps=1,
             save_strategy="no",

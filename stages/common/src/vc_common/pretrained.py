@@ -20,13 +20,14 @@ def choose_device(wanted: str) -> str:
 
 
 def quiet() -> None:
-    """Keep transformers from drawing bars and from warning of weights rightly left unused."""
+    """Keep the libraries from drawing bars, and from warning of what is meant to be."""
     import logging
     import warnings
 
     from transformers.utils import logging as chatter
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    for name in ("huggingface_hub", "bitsandbytes"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     chatter.set_verbosity_error()
     chatter.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

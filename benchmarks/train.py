@@ -32,6 +32,7 @@ FRACTIONS = (1.0, 1 / 4, 1 / 16)
 COMMANDS = Path(sys.executable).parent
 RECIPE = Path(__file__).with_name("recipe.py")
 NEVER = str(10**9)
+MICRO_RATE = ("--learning-rate", "0.003")  # what the micro CSM stands, as in config.yaml
 RECIPES = "recipe"  # how the names of its sides begin
 
 
@@ -159,7 +160,7 @@ def sides_of(work: Work, output: Path) -> dict[str, list[str]]:
 
     recipes = ("bf16",) if torch.cuda.is_available() else ("bf16", "fp32")
     sides = {f"{RECIPES}, {name}": work.recipe(output, name) for name in recipes}
-    for fraction in (FRACTIONS[0], FRACTIONS[-1]):
+    for fraction in FRACTIONS:
         sides[side_name(fraction)] = work.ours(output, fraction)
     if "fp32" in recipes:
         sides["vc-train, fp32, depth 1"] = work.ours(output, 1.0, "--precision", "fp32")
@@ -277,7 +278,7 @@ def share(work: Work, run: Run | None, name: str, rate: float | None) -> float |
     )
     # The closing frame of zeros is learnt too.
     frames = statistics.mean(len(clip.codes) + 1 for clip in clips)
-    fraction = FRACTIONS[-1] if name == side_name(FRACTIONS[-1]) else FRACTIONS[0]
+    fraction = next((part for part in FRACTIONS if name == side_name(part)), 1.0)
     config = CsmConfig.from_pretrained(work.model)
     needed = flops.per_frame(config, positions - frames, frames, RANK, fraction)
     return run.frames_per_second * needed / rate
@@ -315,7 +316,7 @@ def depth(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         for fraction in FRACTIONS:
             found[fraction].append(learnt(work, fraction, seed))
     print(f"micro CSM, {args.steps} steps, {args.seeds} seeds: mean ± standard deviation")
-    names = ("final backbone", "final depth", "best sum", "s/step")
+    names = ("sum before", "final backbone", "final depth", "best sum", "s/step")
     print(f"{'depth fraction':16}" + "".join(f"{name:>20}" for name in names))
     for fraction, runs in found.items():
         shown = [spread([run[name] for run in runs]) for name in names]
@@ -337,6 +338,7 @@ def learnt(work: Work, fraction: float, seed: int) -> dict[str, float]:
         if "val_loss" not in after
     ]
     return {
+        "sum before": judged[0]["val_loss"],
         "final backbone": judged[-1]["val_backbone_loss"],
         "final depth": judged[-1]["val_depth_loss"],
         "best sum": min(row["val_loss"] for row in judged),

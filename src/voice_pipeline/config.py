@@ -217,7 +217,7 @@ class Train(Section):
         "backbone and depth decoder.",
     )
     depth_fraction: float = Field(
-        1.0, gt=0, le=1, description="Share of frames the depth decoder learns from, drawn anew."
+        0.25, gt=0, le=1, description="Share of frames the depth decoder learns from, drawn anew."
     )
     eval_every: int = Field(100, ge=1, description="Steps between validations.")
     samples: int = Field(
@@ -243,7 +243,9 @@ class Train(Section):
         "auto", description="How a step is cut into batches, by GPU memory; never what is learnt."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto: bf16 on GPUs that have it, fp16 on others, fp32 on a CPU."
+        "auto",
+        description="auto: bf16 on GPUs, and for large models on CPUs, that have it; fp16 on other "
+        "GPUs; else fp32.",
     )
     quantize: Literal["auto", "none", "8bit", "4bit"] = Field(
         "auto", description="The base's weights; auto: what the preset says."

@@ -58,7 +58,7 @@ def _learning(add: Callable[..., object]) -> None:
     add(
         "--depth-fraction",
         type=share,
-        default=1.0,
+        default=0.25,
         help="share of frames, drawn anew at every step, that the depth decoder learns from",
     )
     add("--max-seconds", type=above_zero, default=10.0, help="longer clips are left out")
@@ -118,7 +118,8 @@ def _computing(add: Callable[..., object]) -> None:
         "--precision",
         choices=("auto", "fp32", "bf16", "fp16"),
         default="auto",
-        help="auto is bf16 on GPUs that have it, fp16 on others, fp32 elsewhere",
+        help="auto is bf16 on GPUs, and for large models on CPUs, that have it; fp16 on other GPUs; "
+        "else fp32",
     )
     add(
         "--quantize",

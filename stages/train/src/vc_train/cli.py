@@ -118,8 +118,8 @@ def _computing(add: Callable[..., object]) -> None:
         "--precision",
         choices=("auto", "fp32", "bf16", "fp16"),
         default="auto",
-        help="auto is bf16 on GPUs, and for large models on CPUs, that have it; fp16 on other GPUs; "
-        "else fp32",
+        help="auto is bf16 on GPUs, and for large models on CPUs, that have it; "
+        "fp16 on other GPUs; else fp32",
     )
     add(
         "--quantize",

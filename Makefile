@@ -25,7 +25,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 .PHONY: setup
-setup: system .venv/ready .venv/train-env ## install everything into .venv (done by demo and test when needed)
+setup: system .venv/ready ## install everything into .venv (done by demo and test when needed)
 
 .PHONY: demo
 demo: setup ## run the whole pipeline on the shipped recording, offline
@@ -33,7 +33,7 @@ demo: setup ## run the whole pipeline on the shipped recording, offline
 	@echo "The report, to be opened in a browser: results/report.html"
 
 .PHONY: test
-test: setup lint ## lint, types, and all tests
+test: setup .venv/train-env lint ## lint, types, and all tests
 	$(BIN)/python -m pytest
 
 .PHONY: lint
@@ -52,8 +52,11 @@ format: setup ## format Python and Snakemake files
 	$(BIN)/snakefmt Snakefile stages
 
 .PHONY: bench
-bench: setup ## print how fast the engines are, as ratios against their plain use
+bench: setup ## print how fast things are, as ratios against their plain use (half an hour, idle)
 	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/train.py depth --steps 120 --accumulation 8
+	$(BIN)/python benchmarks/synthesize.py
 
 .PHONY: docs
 docs: setup ## write config.schema.json and docs/configuration.md anew

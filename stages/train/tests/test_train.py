@@ -136,14 +136,20 @@ def clips_of(model, clips) -> data.Clips:
     return data.Clips(examples, [], 0, 12.5)
 
 
-def tools(model, rate: float = 1.0, **changes) -> loop.Tools:
-    given = {
-        "optimizer": torch.optim.SGD(loop.trained(model), lr=rate),
-        "scaler": torch.amp.GradScaler("cpu", enabled=False),
-        **{"group": parallel.Group("cpu"), "trackers": None, "listener": None},
-        **{"checkpoints": Path("none"), "stop": loop.Stop()},
-    }
-    return loop.Tools(**(given | changes))
+def run_of(chosen: Settings, clips, budget: int = 10_000) -> loop.Run:
+    """A run of plain gradient descent, so that a step's weights tell its gradient."""
+    model = laid_over(chosen)
+    return loop.Run(
+        **{"model": model, "clips": clips_of(model, clips), "settings": chosen},
+        optimizer=torch.optim.SGD(loop.trained(model), lr=1.0),
+        scaler=torch.amp.GradScaler("cpu", enabled=False),
+        **{"group": parallel.Group("cpu"), "checkpoints": Path("none"), "stop": loop.Stop()},
+        progress=Progress(budget=budget),
+    )
+
+
+def weights_of(run: loop.Run) -> torch.Tensor:
+    return torch.cat([weight.detach().flatten() for weight in loop.trained(run.model)])
 
 
 def laid_over(chosen: Settings):
@@ -155,13 +161,10 @@ def test_eight_batches_of_two_are_one_batch_of_sixteen(fraction, clips):
     """However a step is cut into batches, its loss and its gradient are the same."""
     found = []
     for budget in (10_000, 180, 1):
-        chosen = settings(batch_size=2, gradient_accumulation=8, depth_fraction=fraction)
-        model = laid_over(chosen)
-        sixteen = clips_of(model, [clips[index % 4] for index in range(16)])
-        progress = Progress(budget=budget)
-        row = loop.step(model, sixteen, chosen, tools(model), progress, range(16))
-        weights = torch.cat([weight.detach().flatten() for weight in loop.trained(model)])
-        found.append((row["loss"], row["frames"], weights))
+        chosen = settings(gradient_accumulation=8, depth_fraction=fraction, learning_rate=1.0)
+        run = run_of(chosen, [clips[index % 4] for index in range(16)], budget)
+        row = loop.step(run, range(16))
+        found.append((row["loss"], row["frames"], weights_of(run)))
     for loss, frames, weights in found[1:]:
         assert loss == pytest.approx(found[0][0], abs=1e-5)
         assert frames == found[0][1] == sum(len(clip.codes) + 1 for clip in clips[:4]) * 4
@@ -369,21 +372,19 @@ def test_a_loss_that_is_no_number_ends_the_run(coded, tmp_path, capsys):
 
 
 def test_a_step_that_is_no_number_is_left_out_and_changes_nothing(clips, monkeypatch, capsys):
-    model = laid_over(settings())
-    before = loop.adapter_state(model)
+    run = run_of(settings(), clips[:4])
+    before = weights_of(run)
     real = objective.losses
     monkeypatch.setattr(objective, "losses", lambda *a: [loss * torch.nan for loss in real(*a)])
-    progress = Progress(budget=10_000)
-    row = loop.step(model, clips_of(model, clips[:4]), settings(), tools(model), progress, [0, 1])
+    row = loop.step(run, [0, 1])
     assert row["skipped"]
     assert row["loss"] is None
     assert "left out" in capsys.readouterr().err
-    after = loop.adapter_state(model)
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert torch.equal(before, weights_of(run))
 
 
 def test_out_of_memory_halves_the_batches_and_learns_the_same(clips, monkeypatch, capsys):
-    chosen = settings(batch_size=4)
+    chosen = settings(batch_size=4, learning_rate=1.0)
     weights, real = [], objective.losses
 
     def scarce(model, batch):
@@ -393,12 +394,11 @@ def test_out_of_memory_halves_the_batches_and_learns_the_same(clips, monkeypatch
 
     for losses in (real, scarce):
         monkeypatch.setattr(objective, "losses", losses)
-        model = laid_over(chosen)
-        four = clips_of(model, clips[:4])
-        progress = Progress(budget=4 * four.longest)
-        assert loop.step(model, four, chosen, tools(model), progress, range(4))["frames"] > 0
-        weights.append(torch.cat([weight.detach().flatten() for weight in loop.trained(model)]))
-    assert progress.budget == four.longest
+        run = run_of(chosen, clips[:4])
+        run.progress.budget = 4 * run.clips.longest
+        assert loop.step(run, range(4))["frames"] > 0
+        weights.append(weights_of(run))
+    assert run.progress.budget == run.clips.longest
     assert capsys.readouterr().err.count("out of memory: batches of at most") == 2
     torch.testing.assert_close(weights[0], weights[1], atol=1e-5, rtol=0)
 
@@ -407,7 +407,7 @@ def test_out_of_memory_halves_the_batches_and_learns_the_same(clips, monkeypatch
 
     monkeypatch.setattr(objective, "losses", none)
     with pytest.raises(StageError, match="single clip in a batch; use a smaller --preset"):
-        loop.step(model, four, chosen, tools(model), progress, range(4))
+        loop.step(run, range(4))
 
 
 def test_a_full_disk_costs_checkpoints_not_the_run_and_leaves_nothing_half(coded, tmp_path):
@@ -512,15 +512,12 @@ def test_learns_on_a_gpu_what_a_cpu_learns(more, coded, tmp_path):
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_layers_compute_the_same(clips):
-    chosen = settings()
     rows = []
     for compiled in (False, True):
-        model = laid_over(chosen)
+        run = run_of(settings(), clips[:4])
         if compiled:
-            session.compile_layers(model)
-        four = clips_of(model, clips[:4])
-        progress = Progress(budget=10_000)
-        rows.append(loop.step(model, four, chosen, tools(model), progress, range(4)))
+            session.compile_layers(run.model)
+        rows.append(loop.step(run, range(4)))
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], abs=1e-4)
     assert rows[0]["gradient_norm"] == pytest.approx(rows[1]["gradient_norm"], rel=1e-3)
 

@@ -55,229 +55,219 @@ class Stop:
 
 
 @dataclass
-class Tools:
-    """What a run computes, writes and listens with. ``listener`` is None where nobody listens."""
+class Run:
+    """A run: what learns, from what, how, with what, and how far it has come.
 
+    ``trackers`` is None in all processes but the first; ``listener``, too, and where nobody
+    listens.
+    """
+
+    model: csm.Csm
+    clips: Clips
+    settings: Settings
     optimizer: Any
     scaler: Any
     group: Group
-    trackers: Trackers | None
-    listener: Listener | None
     checkpoints: Path
     stop: Stop
+    progress: Progress
+    listener: Listener | None = None
+    trackers: Trackers | None = None
 
-    def states(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the adapter."""
-        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
 
-
-def resume(model: csm.Csm, tools: Tools) -> Progress | None:
-    """Go back to the newest checkpoint; None where there is none."""
-    found = checkpoint.newest(tools.checkpoints)
+def resume(run: Run) -> bool:
+    """Go back to the newest checkpoint; False where there is none."""
+    found = checkpoint.newest(run.checkpoints)
     if found is None:
-        return None
-    progress, adapter, states = checkpoint.restore(found, tools.group.device)
-    tools.optimizer.load_state_dict(states["optimizer"])
-    tools.scaler.load_state_dict(states["scaler"])
-    set_peft_model_state_dict(model.model, adapter)
-    logger.info("going on from step %d (%s)", progress.step, found)
-    return progress
+        return False
+    run.progress, adapter, states = checkpoint.restore(found, run.group.device)
+    run.optimizer.load_state_dict(states["optimizer"])
+    run.scaler.load_state_dict(states["scaler"])
+    set_peft_model_state_dict(run.model.model, adapter)
+    logger.info("going on from step %d (%s)", run.progress.step, found)
+    return True
 
 
-def train(
-    model: csm.Csm, clips: Clips, settings: Settings, tools: Tools, progress: Progress
-) -> None:
-    """Train the adapter of ``model`` from where ``progress`` is, and leave it at its best.
+def train(run: Run) -> None:
+    """Train the adapter from where the progress is, and leave it at its best.
 
     Raises TryAgainError after a checkpoint when stopped, StageError when the loss is not a
     number or when not even one clip fits the memory.
     """
-    first = tools.group.first
-    drawn_steps = data.steps(clips.train, settings.clips_a_step, settings.seed, progress.step)
+    settings, progress, first = run.settings, run.progress, run.group.first
+    drawn_steps = data.steps(run.clips.train, settings.clips_a_step, settings.seed, progress.step)
     bar = log.progress(total=settings.max_steps, initial=progress.step, desc="train", unit="step")
     clock = time.perf_counter() - progress.seconds
-    if first and not progress.rows and clips.validation:
-        judge(model, clips, settings, tools, progress, {"step": 0, "seconds": 0.0})
+    if first and not progress.rows and run.clips.validation:
+        judge(run, {"step": 0, "seconds": 0.0})
     bad, stopped, ended = 0, False, False
 
     for indices in drawn_steps:
         finished = progress.step >= settings.max_steps or (first and worn(settings, progress))
-        stopped, ended = tools.group.any(tools.stop.asked, finished)
+        stopped, ended = run.group.any(run.stop.asked, finished)
         if stopped or ended:
             break
-        row = step(model, clips, settings, tools, progress, indices)
+        row = step(run, indices)
         if row is None:
             continue
         bad = bad + 1 if row.get("skipped") else 0
-        if bad == (BAD_FP16_STEPS if tools.scaler.is_enabled() else BAD_STEPS):
+        if bad == (BAD_FP16_STEPS if run.scaler.is_enabled() else BAD_STEPS):
             raise StageError(_not_a_number(row, bad))
         progress.step += 1
         progress.seconds = time.perf_counter() - clock
         row["seconds"] = round(progress.seconds, 3)
         if first:
-            follow(model, clips, settings, tools, progress, row)
+            follow(run, row)
         bar.update()
     bar.close()
 
     if stopped and not ended:
-        raise TryAgainError(_stopped(model, settings, tools, progress))
-    take_best(model, tools.checkpoints, progress)
+        raise TryAgainError(_stopped(run))
+    take_best(run)
 
 
-def step(
-    model: csm.Csm,
-    clips: Clips,
-    settings: Settings,
-    tools: Tools,
-    progress: Progress,
-    indices: Sequence[int],
-) -> Row | None:
+def step(run: Run, indices: Sequence[int]) -> Row | None:
     """One optimizer step over the clips of ``indices``; None when stopped before it was complete.
 
     Where memory does not suffice the batches are halved, and the step is done again.
     """
+    seed = run.settings.seed_of(run.progress.step)
     while True:
-        torch.manual_seed(settings.seed_of(progress.step))
-        generator = torch.Generator().manual_seed(settings.seed_of(progress.step))
-        drawn = data.draw(clips.train, indices, settings.depth_fraction, generator)
-        batches = data.pack(drawn, progress.budget)
+        torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        drawn = data.draw(run.clips.train, indices, run.settings.depth_fraction, generator)
         try:
-            sums, short = accumulate(model, settings, tools, batches), False
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+            sums, short = accumulate(run, data.pack(drawn, run.progress.budget)), False
+        except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             sums, short = None, True
-        stopped, short = tools.group.any(sums is None and not short, short)
+        stopped, short = run.group.any(sums is None and not short, short)
         if stopped:
-            tools.optimizer.zero_grad()
+            run.optimizer.zero_grad()
             return None
         if not short:
             assert sums is not None
-            return update(model, settings, tools, progress, sums)
-        tools.optimizer.zero_grad()
-        halve(progress, clips)
+            return update(run, sums)
+        run.optimizer.zero_grad()
+        halve(run.progress, run.clips)
 
 
-def accumulate(
-    model: csm.Csm, settings: Settings, tools: Tools, batches: Sequence[Sequence[Drawn]]
-) -> torch.Tensor | None:
+def accumulate(run: Run, batches: Sequence[Sequence[Drawn]]) -> torch.Tensor | None:
     """Add up the gradients of this process's share of the batches; None when stopped meanwhile.
 
     Returns [backbone loss, depth loss, frames]. Every frame weighs the same, wherever it stands:
     the gradient is that of one large batch, however it is cut.
     """
-    made = [batch_of(model, batch) for batch in batches]
+    made = [batch_of(run.model, batch) for batch in batches]
     frames = sum(len(batch.codes) for batch in made)
     deep = sum(len(batch.deep) for batch in made) * (made[0].codes.shape[1] - 1)
-    sums = torch.zeros(3, device=csm.base_of(model.model).device)
-    sums[2] = frames / tools.group.size
-    model.model.train()
-    for batch in made[tools.group.rank :: tools.group.size]:
-        with autocast(model, settings):
-            backbone, depth = objective.losses(model, batch)
+    sums = torch.zeros(3, device=csm.base_of(run.model.model).device)
+    sums[2] = frames / run.group.size
+    run.model.model.train()
+    for batch in made[run.group.rank :: run.group.size]:
+        with autocast(run.model, run.settings):
+            backbone, depth = objective.losses(run.model, batch)
         backbone, depth = backbone / frames, depth / deep
-        tools.scaler.scale(backbone + depth).backward()
+        run.scaler.scale(backbone + depth).backward()
         sums += torch.stack([backbone.detach(), depth.detach(), sums.new_zeros(())])
-        if tools.stop.asked:
+        if run.stop.asked:
             return None
     return sums
 
 
-def update(
-    model: csm.Csm, settings: Settings, tools: Tools, progress: Progress, sums: torch.Tensor
-) -> Row:
+def update(run: Run, sums: torch.Tensor) -> Row:
     """Sum over the group, clip, and let the optimizer step; a step that is no number is left out.
 
     Returns the step's row.
     """
-    weights = trained(model)
+    weights = trained(run.model)
     for weight in weights:
         if weight.grad is None:  # a process without a batch of its own
             weight.grad = torch.zeros_like(weight)
-    tools.group.sum([sums, *(weight.grad for weight in weights if weight.grad is not None)])
-    for parameters in tools.optimizer.param_groups:
-        parameters["lr"] = settings.rate(progress.step)
-    tools.scaler.unscale_(tools.optimizer)
-    norm = float(torch.nn.utils.clip_grad_norm_(weights, settings.max_grad_norm))
+    run.group.sum([sums, *(weight.grad for weight in weights if weight.grad is not None)])
+    for parameters in run.optimizer.param_groups:
+        parameters["lr"] = run.settings.rate(run.progress.step)
+    run.scaler.unscale_(run.optimizer)
+    norm = float(torch.nn.utils.clip_grad_norm_(weights, run.settings.max_grad_norm))
     backbone, depth, frames = sums.tolist()
     row = {
-        "step": progress.step + 1,
+        "step": run.progress.step + 1,
         "loss": backbone + depth,
         "backbone_loss": backbone,
         "depth_loss": depth,
-        "learning_rate": settings.rate(progress.step),
+        "learning_rate": run.settings.rate(run.progress.step),
         "gradient_norm": norm,
         "frames": round(frames),
     }
     if math.isfinite(backbone + depth + norm):
-        tools.scaler.step(tools.optimizer)
+        run.scaler.step(run.optimizer)
     else:
         # With fp16 a gradient too large for it is part of finding the scale.
         row = {**_finite(row), "skipped": True}
-        level = logger.debug if tools.scaler.is_enabled() else logger.warning
+        level = logger.debug if run.scaler.is_enabled() else logger.warning
         level("step %d left out: its loss or gradient is not a number", row["step"])
-    tools.scaler.update()
-    tools.optimizer.zero_grad()
+    run.scaler.update()
+    run.optimizer.zero_grad()
     return row
 
 
-def follow(
-    model: csm.Csm,
-    clips: Clips,
-    settings: Settings,
-    tools: Tools,
-    progress: Progress,
-    row: Row,
-) -> None:
+def follow(run: Run, row: Row) -> None:
     """After a step: validate, log, track and checkpoint where it is due."""
-    last = progress.step == settings.max_steps
-    due = progress.step % settings.eval_every == 0 or _samples_due(settings, progress.step)
-    if clips.validation and (last or due):
-        judge(model, clips, settings, tools, progress, row)
+    last = run.progress.step == run.settings.max_steps
+    due = run.progress.step % run.settings.eval_every == 0 or _samples_due(
+        run.settings, run.progress.step
+    )
+    if run.clips.validation and (last or due):
+        judge(run, row)
     else:
-        progress.rows.append(row)
-        _track(tools, row)
-    if "skipped" not in row and (last or progress.step % settings.log_every == 0):
-        tell(row, settings.max_steps)
-    if last or progress.step % settings.checkpoint_every == 0:
-        checkpoint.save(tools.checkpoints, progress, adapter_state(model), tools.states())
+        run.progress.rows.append(row)
+        _track(run, row)
+    if "skipped" not in row and (last or run.progress.step % run.settings.log_every == 0):
+        tell(row, run.settings.max_steps)
+    if last or run.progress.step % run.settings.checkpoint_every == 0:
+        checkpoint.save(run.checkpoints, run.progress, adapter_state(run.model), states(run))
 
 
-def judge(
-    model: csm.Csm,
-    clips: Clips,
-    settings: Settings,
-    tools: Tools,
-    progress: Progress,
-    row: Row,
-) -> None:
+def judge(run: Run, row: Row) -> None:
     """Validate, listen where it is due, and store the adapter if it may become the voice."""
-    backbone, depth = validate(model, clips.validation, settings, progress.budget)
+    backbone, depth = validate(run)
     row |= {
         "val_loss": backbone + depth,
         "val_backbone_loss": backbone,
         "val_depth_loss": depth,
     }
     heard = ""
-    if tools.listener and tools.trackers and _samples_due(settings, row["step"]):
-        samples = tools.checkpoints / "samples"
-        row |= tools.listener.listen(model, row["step"], samples, tools.trackers)
+    if run.listener and run.trackers and _samples_due(run.settings, row["step"]):
+        samples = run.checkpoints / "samples"
+        row |= run.listener.listen(run.model, row["step"], samples, run.trackers)
         heard = (
             f"; spoken: similarity {row['similarity']:.2f}, word errors {row['wer']:.0%}, "
             f"ends by itself {row['stop_rate']:.0%}"
         )
-    progress.rows.append(row)
-    _track(tools, row)
+    run.progress.rows.append(row)
+    _track(run, row)
     logger.info("step %d: validation loss %.4f%s", row["step"], row["val_loss"], heard)
-    steps = {good["step"] for good in choice.eligible(progress.validations)}
-    checkpoint.keep(tools.checkpoints, row["step"], adapter_state(model), steps)
+    steps = {good["step"] for good in choice.eligible(run.progress.validations)}
+    checkpoint.keep(run.checkpoints, row["step"], adapter_state(run.model), steps)
+
+
+def validate(run: Run) -> tuple[float, float]:
+    """Mean loss over all frames of the validation clips: backbone's and depth decoder's."""
+    while True:
+        try:
+            return mean_losses(run.model, run.clips.validation, run.settings, run.progress.budget)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        halve(run.progress, run.clips)
 
 
 @torch.no_grad()
-def validate(
+def mean_losses(
     model: csm.Csm, clips: Sequence[Example], settings: Settings, budget: int
 ) -> tuple[float, float]:
-    """Mean loss over all frames of the clips: backbone's and depth decoder's. Draws nothing."""
+    """Mean losses over all frames of clips. Draws nothing."""
     model.model.eval()
     sums, frames, codebooks = [0.0, 0.0], 0, 1
     for packed in data.pack([Drawn(example, None) for example in clips], budget):
@@ -301,18 +291,18 @@ def worn(settings: Settings, progress: Progress) -> bool:
     return True
 
 
-def take_best(model: csm.Csm, checkpoints: Path, progress: Progress) -> None:
+def take_best(run: Run) -> None:
     """Put the chosen checkpoint's weights into the adapter; without any choice the last stay."""
-    best = choice.chosen(progress.validations)
-    if best is None or best["step"] == progress.step:
+    best = choice.chosen(run.progress.validations)
+    if best is None or best["step"] == run.progress.step:
         return
-    adapter = checkpoint.stored(checkpoints, best["step"])
+    adapter = checkpoint.stored(run.checkpoints, best["step"])
     if adapter is None:
         raise StageError(
-            f"{checkpoints}: the adapter of step {best['step']}, the best one, was not stored; "
+            f"{run.checkpoints}: the adapter of step {best['step']}, the best one, was not stored; "
             "make room on the disk, remove this folder, and train again"
         )
-    set_peft_model_state_dict(model.model, adapter)
+    set_peft_model_state_dict(run.model.model, adapter)
 
 
 def halve(progress: Progress, clips: Clips) -> None:
@@ -369,6 +359,11 @@ def autocast(model: csm.Csm, settings: Settings) -> Iterator[None]:
         yield
 
 
+def states(run: Run) -> dict[str, Any]:
+    """What a checkpoint needs beside the adapter."""
+    return {"optimizer": run.optimizer.state_dict(), "scaler": run.scaler.state_dict()}
+
+
 def tell(row: Row, steps: int) -> None:
     """One line of how it goes."""
     logger.info(
@@ -383,9 +378,9 @@ def _samples_due(settings: Settings, step: int) -> bool:
     return due and settings.samples > 0
 
 
-def _track(tools: Tools, row: Row) -> None:
-    if tools.trackers:
-        tools.trackers.row(row)
+def _track(run: Run, row: Row) -> None:
+    if run.trackers:
+        run.trackers.row(row)
 
 
 def _finite(row: Row) -> Row:
@@ -403,12 +398,12 @@ def _not_a_number(row: Row, bad: int) -> str:
     )
 
 
-def _stopped(model: csm.Csm, settings: Settings, tools: Tools, progress: Progress) -> str:
+def _stopped(run: Run) -> str:
     """Leave a checkpoint and say where."""
-    said = f"stopped by SIGTERM after step {progress.step} of {settings.max_steps}; "
-    if tools.group.first:
-        checkpoint.save(tools.checkpoints, progress, adapter_state(model), tools.states())
-    place = checkpoint.newest(tools.checkpoints)
+    said = f"stopped by SIGTERM after step {run.progress.step} of {run.settings.max_steps}; "
+    if run.group.first:
+        checkpoint.save(run.checkpoints, run.progress, adapter_state(run.model), states(run))
+    place = checkpoint.newest(run.checkpoints)
     return said + (
         f"run the same command again to go on from {place}" if place else "nothing was kept"
     )

@@ -66,24 +66,20 @@ def _run(args: argparse.Namespace, group: Group, stop: loop.Stop) -> dict[str, A
         logger.warning("%s: checkpoints of other settings; starting anew beside them", root)
 
     longest = preset.longest_clips if preset else settings.batch_size
-    tools = tools_of(args, model, chosen, settings, group, place, stop)
-    progress = loop.resume(model, tools)
-    if progress is None:
-        progress = Progress(budget=min(longest, settings.clips_a_step) * chosen.longest)
-        if args.self_test:
-            check(model, chosen, settings, progress, group)
+    budget = min(longest, settings.clips_a_step) * chosen.longest
+    made = run_of(args, model, chosen, settings, group, place, stop, budget)
+    if not loop.resume(made) and args.self_test:
+        check(made)
     if group.first:
-        tools.trackers = Trackers(
-            place / "tensorboard", args.voice or "voice", vars(settings), progress.step
+        made.trackers = Trackers(
+            place / "tensorboard", args.voice or "voice", vars(settings), made.progress.step
         )
     try:
-        loop.train(model, chosen, settings, tools, progress)
+        loop.train(made)
     finally:
-        if tools.trackers:
-            tools.trackers.close()
-    if not group.first:
-        return None
-    return write(args, model, chosen, codec, settings, progress, place)
+        if made.trackers:
+            made.trackers.close()
+    return write(args, made, codec) if group.first else None
 
 
 def resolve(args: argparse.Namespace, preset: Preset | None, device: str) -> dict[str, Any]:
@@ -174,7 +170,7 @@ def lay_over(base: csm.Csm, settings: Settings) -> csm.Csm:
     return model
 
 
-def tools_of(
+def run_of(
     args: argparse.Namespace,
     model: csm.Csm,
     clips: Clips,
@@ -182,9 +178,9 @@ def tools_of(
     group: Group,
     place: Path,
     stop: loop.Stop,
-) -> loop.Tools:
-    """Optimizer, scaler and, in the first process, who listens."""
-    weights = loop.trained(model)
+    budget: int,
+) -> loop.Run:
+    """Everything a run needs, and who listens, in the first process, if somebody does."""
     listener = None
     if not clips.validation:
         logger.warning("no validation clips: the last step's adapter is kept, whatever it learnt")
@@ -200,42 +196,45 @@ def tools_of(
         )
     # Whisper's engine sets the threads of the whole process; a small CSM takes them back.
     pretrained.settle_threads(csm.base_of(model.model))
-    return loop.Tools(
-        optimizer=backends.optimizer(weights, settings.optimizer, settings.weight_decay),
+    return loop.Run(
+        model=model,
+        clips=clips,
+        settings=settings,
+        optimizer=backends.optimizer(
+            loop.trained(model), settings.optimizer, settings.weight_decay
+        ),
         scaler=torch.amp.GradScaler(
             group.device.split(":")[0], init_scale=2.0**12, enabled=settings.precision == "fp16"
         ),
         group=group,
-        trackers=None,
-        listener=listener,
         checkpoints=place,
         stop=stop,
+        progress=Progress(budget=budget),
+        listener=listener,
     )
 
 
-def check(
-    model: csm.Csm, clips: Clips, settings: Settings, progress: Progress, group: Group
-) -> None:
+def check(run: loop.Run) -> None:
     """Self-tests and the estimate; lowers the progress' budget to what fits the memory."""
-    checks.run(model, clips, settings)
+    checks.run(run.model, run.clips, run.settings)
     while True:
         try:
-            estimate, short = checks.estimate(model, clips, settings, progress.budget), False
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+            estimate = checks.estimate(run.model, run.clips, run.settings, run.progress.budget)
+            short = False
+        except RuntimeError as error:
             if not loop.out_of_memory(error):
                 raise
-            model.model.zero_grad()
-            estimate, short = None, True
-        (short,) = group.any(short)
+            run.model.model.zero_grad()
+            short = True
+        (short,) = run.group.any(short)
         if not short:
             break
-        loop.halve(progress, clips)
-    assert estimate is not None
-    speed = estimate.frames_a_second * group.size
+        loop.halve(run.progress, run.clips)
     logger.info(
         "self-tests passed; about %s for %d steps at %.0f frames/s, without spoken samples; "
         "%.1f GB of memory",
-        *(_span(estimate.seconds / group.size), settings.max_steps, speed, estimate.memory_gb),
+        *(_span(estimate.seconds / run.group.size), run.settings.max_steps),
+        *(estimate.frames_a_second * run.group.size, estimate.memory_gb),
     )
 
 
@@ -246,16 +245,9 @@ def compile_layers(model: csm.Csm) -> None:
         layer.compile(dynamic=True)
 
 
-def write(
-    args: argparse.Namespace,
-    model: csm.Csm,
-    clips: Clips,
-    codec: CodecInfo,
-    settings: Settings,
-    progress: Progress,
-    place: Path,
-) -> dict[str, Any]:
+def write(args: argparse.Namespace, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:
     """Write the adapter's folder and remove the checkpoints; returns the figures."""
+    model, clips, settings, progress = run.model, run.clips, run.settings, run.progress
     validations = progress.validations
     kept = choice.chosen(validations)
     kept_step = kept["step"] if kept else progress.step
@@ -304,13 +296,13 @@ def write(
     }
     try:
         with files.atomic_folder(args.output) as partial:
-            adapter.write(partial, model, record, progress.rows, place)
+            adapter.write(partial, model, record, progress.rows, run.checkpoints)
     except checkpoint.UNWRITABLE as error:
         raise StageError(
             f"{args.output}: cannot be written ({error}); make room, and run the same command "
             "again: it goes on from its last checkpoint"
         ) from error
-    checkpoint.discard(place)
+    checkpoint.discard(run.checkpoints)
     logger.info(
         "wrote %s (step %d of %d by %s%s)",
         *(args.output, kept_step, progress.step, figures["chosen_by"]),

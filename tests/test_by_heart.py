@@ -39,6 +39,7 @@ def test_two_clips_learnt_by_heart_are_spoken_back_sample_by_sample(tmp_path):
     codes.write(tmp_path / "codes.parquet", clips, info)
     heart = ["--max-steps", 250, "--gradient-accumulation", 1, "--learning-rate", 1e-2]
     heart += ["--warmup-steps", 2, "--lora-r", 64, "--lora-alpha", 64, "--weight-decay", 0]
+    heart += ["--depth-fraction", 1]
     adapter, speech = tmp_path / "adapter", tmp_path / "speech"
     run("train", tmp_path / "codes.parquet", "--base-model", MICRO, "-o", adapter, *heart)
     plain = ["--temperature", 0, "--no-trim", "--no-watermark"]

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +37,10 @@ RECIPES = "recipe"  # how the names of its sides begin
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What a process took: its most resident memory in MB, and seconds of all its threads."""
-
-    peak_mb: float
-    cpu_seconds: float
-
-
-@dataclass(frozen=True)
 class Run:
-    """What one training did: frames in a second, in a second of a CPU; its most memory in MB."""
+    """What one training did: frames learnt in a second, and its most memory in MB."""
 
     frames_per_second: float
-    frames_per_cpu_second: float
     peak_mb: float
 
 
@@ -93,8 +84,8 @@ class Work:
         ]
 
 
-def execute(command: Sequence[str]) -> Usage | None:
-    """Run a command and return what it took, or None when memory ran out."""
+def execute(command: Sequence[str]) -> float | None:
+    """Run a command; returns its most resident memory in MB, or None when memory ran out."""
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
@@ -106,7 +97,7 @@ def execute(command: Sequence[str]) -> Usage | None:
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}\n{words[-2000:]}")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    return Usage(usage.ru_maxrss * unit / 1e6, usage.ru_utime + usage.ru_stime)
+    return float(usage.ru_maxrss * unit / 1e6)
 
 
 def rows_of(output: Path) -> list[dict[str, Any]]:
@@ -114,13 +105,10 @@ def rows_of(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / "training.jsonl").read_text().splitlines()]
 
 
-def measure(command: Sequence[str], output: Path, first: Usage) -> Run | None:
-    """One training, without its first third of steps; None when memory ran out.
-
-    ``first`` is what a training of one step took: CPU seconds count beyond those.
-    """
-    usage = execute(command)
-    if usage is None:
+def measure(command: Sequence[str], output: Path) -> Run | None:
+    """One training, without its first third of steps; None when memory ran out."""
+    peak = execute(command)
+    if peak is None:
         return None
     rows = [row for row in rows_of(output) if row["step"] > 0]
     rates = [
@@ -128,25 +116,20 @@ def measure(command: Sequence[str], output: Path, first: Usage) -> Run | None:
         for before, after in itertools.pairwise(rows)
     ]
     record = files.read_json(output / "training.json")
-    return Run(
-        # The middle step: a machine that stalls for one of them changes nothing.
-        statistics.median(rates[max(0, len(rows) // 3 - 1) :]),
-        sum(row["frames"] for row in rows[1:]) / (usage.cpu_seconds - first.cpu_seconds),
-        record.get("peak_gpu_memory_mb", usage.peak_mb),
-    )
+    # The middle step: a machine that stalls for one of them changes nothing.
+    rate = statistics.median(rates[max(0, len(rows) // 3 - 1) :])
+    return Run(rate, record.get("peak_gpu_memory_mb", peak))
 
 
 def compare(work: Work, rounds: int) -> dict[str, Run | None]:
     """Every side's medians, taken in turn; a side that once ran out of memory has none."""
     output = work.folder / "trained"
-    sides, firsts = (sides_of(some, output) for some in (work, replace(work, steps=1)))
-    starts = {name: execute(command) for name, command in firsts.items()}
+    sides = sides_of(work, output)
     runs: dict[str, list[Run | None]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, command in sides.items():
-            start = starts[name]
             if None not in runs[name]:
-                runs[name].append(measure(command, output, start) if start else None)
+                runs[name].append(measure(command, output))
     return {name: median(found) for name, found in runs.items()}
 
 
@@ -179,7 +162,6 @@ def median(runs: Sequence[Run | None]) -> Run | None:
         return None
     return Run(
         statistics.median(run.frames_per_second for run in complete),
-        statistics.median(run.frames_per_cpu_second for run in complete),
         statistics.median(run.peak_mb for run in complete),
     )
 
@@ -287,21 +269,19 @@ def share(work: Work, run: Run | None, name: str, rate: float | None) -> float |
 def show(work: Work, table: dict[str, Run | None], shares: dict[str, float | None]) -> None:
     """Print one batch size; ratios are to the recipe's figure before them, at its fastest."""
     print(f"\nbatch {work.batch_size} x {work.accumulation}, {work.clips} clips")
-    names = ("frames/s", "ratio", "frames/CPU-s", "ratio", "peak MB", "of bf16 rate")
-    print(f"{'':24}" + "".join(f"{name:>13}" for name in names))
     recipes = [run for name, run in table.items() if name.startswith(RECIPES) and run]
+    names = ("frames/s", "ratio", "peak MB", "of bf16 rate")
+    print(f"{'':24}" + "".join(f"{name:>13}" for name in names))
+    best = max((run.frames_per_second for run in recipes), default=None)
     for name, run in table.items():
         if run is None:
             print(f"{name:24}  does not fit the memory")
             continue
-        cells = []
-        for key in ("frames_per_second", "frames_per_cpu_second"):
-            rate = getattr(run, key)
-            best = max((getattr(base, key) for base in recipes), default=None)
-            cells += [f"{rate:.1f}", f"{rate / best:.2f}" if best else "-"]
+        ratio = f"{run.frames_per_second / best:.2f}" if best else "-"
         part = shares[name]
-        cells += [f"{run.peak_mb:.0f}", "open" if part is None else f"{part:.1%}"]
-        print(f"{name:24}" + "".join(f"{cell:>13}" for cell in cells))
+        cells = (f"{run.frames_per_second:.1f}", ratio, f"{run.peak_mb:.0f}")
+        shown = (*cells, "open" if part is None else f"{part:.1%}")
+        print(f"{name:24}" + "".join(f"{cell:>13}" for cell in shown))
 
 
 def depth(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

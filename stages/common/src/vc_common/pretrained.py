@@ -41,6 +41,13 @@ def settle_threads(model: Any) -> None:
         torch.set_num_threads(1)
 
 
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 faster than float32."""
+    import torch
+
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def place(name: str) -> str:
     """Folder or Hub id of a model, after a look whether there is one.
 

@@ -122,8 +122,8 @@ def cpu_precision(wanted: str, base: csm.Csm) -> str:
     """
     if wanted != "auto":
         return wanted
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if fast and base.model.num_parameters() >= pretrained.SMALL else "fp32"
+    large = base.model.num_parameters() >= pretrained.SMALL
+    return "bf16" if large and pretrained.fast_bfloat16() else "fp32"
 
 
 def settings_of(

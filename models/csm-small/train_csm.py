@@ -1,6 +1,6 @@
 """Train the small CSM on codes made once by the small codec.
 
-    python models/csm-small/train_csm.py CODES.npz CODEC -o RUN --steps 30000 --minutes 9
+    python models/csm-small/train_csm.py CODES.npz CODEC -o RUN --steps 4000 --minutes 9
 
 One call trains for so many minutes; the next goes on from where it ended. RUN then holds the
 model's folder (``model/``) and the checkpoint. A row of a batch is a conversation: one to three

@@ -1,6 +1,6 @@
 """Train the small codec: Mimi's format at a twelfth of its size, from a folder of speech.
 
-    python models/mimi-small/train_mimi.py DATA -o RUN --steps 20000 --minutes 9
+    python models/mimi-small/train_mimi.py DATA -o RUN --steps 8000 --minutes 9
 
 One call trains for so many minutes; the next goes on from where it ended. RUN then holds the
 codec's folder (``model/``), samples to listen to, and the checkpoint. The run has four parts:

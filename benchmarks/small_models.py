@@ -1,6 +1,6 @@
 """What the small models of the offline default reach, beside what they are asked for.
 
-    python benchmarks/small_models.py --data DATA --speech ../shared/speech/kathleen
+    python benchmarks/small_models.py --data DATA --speech path/to/kathleen
     python benchmarks/small_models.py separator --separator models/demucs-small
 
 Everything is measured here and now, on voices that no training heard: the held-out rows of DATA

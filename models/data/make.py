@@ -1,7 +1,7 @@
 """Make the speech that the small models learn from: hours of it, in many voices.
 
     python models/data/make.py -o work/data --hours 8 --voices package/voices \
-        --speech ../shared/speech/librispeech --jobs 2
+        --speech path/to/librispeech --jobs 2
 
 `--hours` counts synthetic speech; real speech comes on top. A run that was stopped goes on where
 it was, and more hours add to what is there. models/data/README.md says what to install.

@@ -86,15 +86,15 @@ def learnt(scripts, data, cache):
     return scripts.sound.of_split(numbers, clips, "train")
 
 
-def same_after_a_break(whole, first, second, step, tmp_path, runs):
-    """What two halves lose, with a checkpoint between them, is what the whole loses."""
+def with_a_break(whole, first, second, step, tmp_path, runs):
+    """What the whole loses in six steps, and two halves with a checkpoint between them."""
     expected = [step(whole) for _ in range(6)]
     halves = [step(first) for _ in range(3)]
     runs.save(first.state(), tmp_path)
     runs.save_to_carry(first.state(), tmp_path)
     second.load(runs.load(tmp_path))
     halves += [step(second) for _ in range(3)]
-    assert halves == pytest.approx(expected, rel=1e-5)
+    return expected, halves
 
 
 def test_cache_holds_every_clip(scripts, data, codec_run):
@@ -119,9 +119,10 @@ def test_codec_goes_on_after_a_break(scripts, data, codec_run, tmp_path):
     train = scripts.train_mimi
     # Six steps of six: all four parts of the run are in them.
     made = [train.begin(train.SIZES["toy"], 6, "cpu") for _ in range(3)]
-    same_after_a_break(
+    expected, halves = with_a_break(
         *made, lambda run: float(train.train_step(run, numbers)["mel"]), tmp_path, scripts.runs
     )
+    assert halves == pytest.approx(expected, rel=1e-5)
 
 
 def test_codec_folder_loads_and_says_no_frame_of_zeros(codec_run):
@@ -182,7 +183,8 @@ def test_csm_loss_falls_and_goes_on_after_a_break(scripts, codec_run, codes, csm
         source = sources.setdefault(id(run), train.batches(run, voices, size.positions))
         return float(sum(train.train_step(run, next(source))))
 
-    same_after_a_break(*made, step, tmp_path, scripts.runs)
+    expected, halves = with_a_break(*made, step, tmp_path, scripts.runs)
+    assert halves == pytest.approx(expected, rel=1e-5)
     said = json.loads((csm_run / "validation.jsonl").read_text("utf-8").splitlines()[-1])
     assert said["backbone"] + said["depth"] < 2 * np.log(35) - 0.5
 

@@ -17,15 +17,14 @@ import math
 import time
 from pathlib import Path
 
+import csm_format
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import (
     CsmConfig,
     CsmForConditionalGeneration,
     CsmProcessor,
-    EncodecFeatureExtractor,
     MimiConfig,
     MimiModel,
     PreTrainedTokenizerFast,
@@ -47,40 +46,6 @@ STFT_SIZES = (64, 256, 512, 1024, 2048)
 
 CSM_STEPS, CSM_BATCH, CSM_RATE = 60, 8, 2e-3
 
-SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>", "<|pad|>", "<|AUDIO|>", "<|audio_eos|>")
-CHAT_TEMPLATE = """\
-{%- for message in messages -%}
-    {%- if not (message.role | string).isdigit() -%}
-        {{- raise_exception("role must be a speaker's number, such as '0'") -}}
-    {%- endif -%}
-    {%- for part in message.content -%}
-        {%- if part.type == "text" -%}
-            {{- bos_token + "[" + (message.role | string) + "]" + part.text + eos_token -}}
-        {%- elif part.type == "audio" -%}
-            {{- "<|AUDIO|><|audio_eos|>" -}}
-        {%- endif -%}
-    {%- endfor -%}
-{%- endfor -%}
-"""
-
-
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte, so every text of every language can be written in 261 tokens."""
-    bytes_ = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: index for index, token in enumerate([*SPECIAL, *bytes_])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
-    begin, end, pad, audio, audio_end = SPECIAL
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=begin,
-        eos_token=end,
-        pad_token=pad,
-        extra_special_tokens={"audio_token": audio, "audio_eos_token": audio_end},
-        model_max_length=2048,
-    )
-
 
 def make_config(tokenizer: PreTrainedTokenizerFast) -> CsmConfig:
     """The real model's shape, made small."""
@@ -100,7 +65,7 @@ def make_config(tokenizer: PreTrainedTokenizerFast) -> CsmConfig:
         num_key_value_heads=4,
         intermediate_size=2 * HIDDEN,
     )
-    begin, _, pad, audio, audio_end = tokenizer.convert_tokens_to_ids(list(SPECIAL))
+    begin, _, pad, audio, audio_end = tokenizer.convert_tokens_to_ids(list(csm_format.SPECIAL))
     return CsmConfig(
         num_codebooks=CODEBOOKS,
         vocab_size=CODES + 3,
@@ -318,10 +283,8 @@ def main() -> None:
     torch.set_num_threads(1)
     audio, _ = read(args.audio, RATE)
 
-    tokenizer = make_tokenizer()
-    processor = CsmProcessor(
-        EncodecFeatureExtractor(sampling_rate=RATE), tokenizer, chat_template=CHAT_TEMPLATE
-    )
+    processor = csm_format.make_processor()
+    tokenizer = processor.tokenizer
     model = CsmForConditionalGeneration(make_config(tokenizer))
     codec = model.codec_model
     train_codec(codec, torch.from_numpy(audio))

@@ -22,23 +22,22 @@ import numpy as np
 import torch
 from huggingface_hub import save_torch_state_dict
 from safetensors.torch import load_file
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from transformers import (
     CsmConfig,
     CsmForConditionalGeneration,
     CsmProcessor,
-    EncodecFeatureExtractor,
     MimiModel,
     PreTrainedTokenizerFast,
 )
 
 from vc_common import csm, files, objective
-from vc_common.audio import TTS_RATE
 from vc_common.errors import InputError
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "mimi-small"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "csm-micro"))
+import csm_format
 import runs
 
 SEED = 20260202
@@ -78,22 +77,6 @@ SHARED = (
     "depth_decoder.model.embed_tokens.weight",
     "backbone_model.embed_tokens.embed_audio_tokens.weight",
 )
-
-SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>", "<|pad|>", "<|AUDIO|>", "<|audio_eos|>")
-CHAT_TEMPLATE = """\
-{%- for turn in messages -%}
-    {%- if not (turn.role | string).isdigit() -%}
-        {{- raise_exception("a role is the number of a speaker, such as '0'") -}}
-    {%- endif -%}
-    {%- for piece in turn.content -%}
-        {%- if piece.type == "audio" -%}
-            {{- "<|AUDIO|><|audio_eos|>" -}}
-        {%- elif piece.type == "text" -%}
-            {{- bos_token ~ "[" ~ turn.role ~ "]" ~ piece.text ~ eos_token -}}
-        {%- endif -%}
-    {%- endfor -%}
-{%- endfor -%}
-"""
 
 
 @dataclass(frozen=True)
@@ -153,29 +136,9 @@ def elsewhere(name: str) -> bool:
     return name.startswith("codec_model.") or name == SHARED[1]
 
 
-def make_processor() -> CsmProcessor:
-    """One token a byte, so that every text can be written."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    numbers = {token: number for number, token in enumerate((*SPECIAL, *letters))}
-    tokenizer = Tokenizer(models.BPE(vocab=numbers, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
-    begin, end, pad, sound, sound_end = SPECIAL
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=begin,
-        eos_token=end,
-        pad_token=pad,
-        extra_special_tokens={"audio_token": sound, "audio_eos_token": sound_end},
-        model_max_length=2048,
-    )
-    hearing = EncodecFeatureExtractor(sampling_rate=TTS_RATE)
-    return CsmProcessor(hearing, wrapped, chat_template=CHAT_TEMPLATE)
-
-
 def make_config(size: Size, codec: Any, tokenizer: PreTrainedTokenizerFast) -> CsmConfig:
     books, codes = codec.num_quantizers, codec.codebook_size
-    begin, _, pad, sound, sound_end = tokenizer.convert_tokens_to_ids(list(SPECIAL))
+    begin, _, pad, sound, sound_end = tokenizer.convert_tokens_to_ids(list(csm_format.SPECIAL))
     shared = {"num_codebooks": books, "vocab_size": codes + 3}
     return CsmConfig(
         **shared,
@@ -210,7 +173,7 @@ def begin(size: Size, codec_folder: Path, steps: int, device: str) -> Run:
     """A new model around the codec, which does not learn."""
     torch.manual_seed(SEED)
     codec: Any = MimiModel.from_pretrained(codec_folder, dtype=torch.float32)
-    processor = make_processor()
+    processor = csm_format.make_processor()
     model: Any = CsmForConditionalGeneration(make_config(size, codec.config, processor.tokenizer))
     model.codec_model = codec.requires_grad_(False)
     csm.tie(model)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from vc_common import csm, decoder, mimi
+from vc_common import csm, decoder, mimi, objective
 from vc_common.csm import Csm, Utterance
 
 MICRO = Path(__file__).parents[3] / "models" / "csm-micro"
@@ -36,9 +36,10 @@ def with_lora(model: Csm) -> Csm:
 
 def inputs(model: Csm, text: str, context: list[Utterance]) -> dict[str, Any]:
     ids = torch.from_numpy(csm.prompt(model.processor, context, text, None))[None]
-    heard = [np.zeros((0, 8), dtype=np.int64), *[part.codes.astype(np.int64) for part in context]]
-    codes = torch.from_numpy(np.concatenate(heard))
-    return csm.with_codes(csm.base_of(model.model), ids, torch.ones_like(ids), codes, None)
+    base = csm.base_of(model.model)
+    codes, places = csm.closed(context, base.config), csm.sounding(ids, base.config)
+    embedded = csm.embed(base, ids, codes, places)
+    return {"inputs_embeds": embedded, "attention_mask": torch.ones_like(ids)}
 
 
 def theirs(model: Csm, text: str, context: list[Utterance], frames: int) -> torch.Tensor:
@@ -106,6 +107,8 @@ def test_nothing_in_a_frame_depends_on_values(micro: Csm) -> None:
     engine = decoder.Decoder(model, decoder.Size(2, 80, 10), 0.9, 5)
     with torch.inference_mode():
         engine._frame(64)
+    # One frame was made, of tensors that have no values.
+    assert engine._codes.is_meta
 
 
 def test_a_seed_says_the_same_alone_in_a_batch_and_streamed(micro: Csm) -> None:
@@ -166,10 +169,8 @@ def test_in_bfloat16_the_codec_stays_as_it_is(micro: Csm) -> None:
 def test_training_goes_on_after_speaking(micro: Csm) -> None:
     model = with_lora(micro)
     before = csm.speak(model, TEXTS[0], temperature=0)
-    ids = torch.from_numpy(csm.prompt(model.processor, [], "Learn this.", 20))[None]
-    codes = torch.from_numpy(CONTEXT.codes.astype(np.int64))
-    batch = csm.with_codes(csm.base_of(model.model), ids, torch.ones_like(ids), codes, None)
-    torch.autograd.backward(model.model(**batch, use_cache=False).loss)
+    batch = objective.make_batch(model, [Utterance("Learn this.", CONTEXT.codes)])
+    torch.autograd.backward(sum(objective.mean_losses(model, batch)))
     learning = [weight for weight in model.model.parameters() if weight.requires_grad]
     assert learning and all(weight.grad is not None for weight in learning)
     with torch.no_grad():

@@ -111,13 +111,14 @@ def test_any_number_of_frames_gives_the_losses_of_the_model_itself(frames, base)
     said = csm.Utterance("Any text.", made)
     backbone, depth = objective.mean_losses(base, objective.make_batch(base, [said]))
     ids = torch.from_numpy(csm.prompt(base.processor, [], said.text, frames))[None]
-    everything = torch.ones_like(ids)
-    inputs = csm.with_codes(
-        base.model, ids, everything, torch.from_numpy(made.astype(np.int64)), None
-    )
-    hidden = base.model.backbone_model(inputs_embeds=inputs["inputs_embeds"])
-    logits = base.model.lm_head(hidden.last_hidden_state)[0, :-1]
-    labels = inputs["labels"][0, 1:, 0]
+    labels = torch.cat([torch.from_numpy(made.astype(np.int64)), torch.zeros(1, 8).long()])
+    config = base.model.config
+    heard = (ids == config.audio_token_id) | (ids == config.audio_eos_token_id)
+    with torch.no_grad():
+        inputs = base.model.embed_text_tokens(ids)
+        inputs[heard] = base.model.backbone_model.embed_tokens(labels[:, None])[:, 0]
+        hidden = base.model.backbone_model(inputs_embeds=inputs).last_hidden_state[0, :-1]
+    logits, labels = base.model.lm_head(hidden[heard[0, 1:]]), labels[:, 0]
     wanted = torch.nn.functional.cross_entropy(logits, labels)
     assert backbone.item() == pytest.approx(wanted.item(), abs=1e-5)
     assert torch.isfinite(depth)

@@ -22,11 +22,12 @@ from vc_common.errors import InputError
 from vc_common.mimi import Codes
 
 if TYPE_CHECKING:
+    import torch
+
     from vc_common.decoder import Decoder, Prompt
 
 MAX_SECONDS = 10.0  # the longest utterance CSM has learnt
 SPEAKER = "0"  # the number that CSM's prompts give the voice being cloned
-IGNORED = -100  # label of a position that is not learnt
 
 # How much time a text is given.
 SLOW = 7.0  # letters a second: the slowest speech of a voice of which nothing is known
@@ -162,26 +163,28 @@ def prompt(processor: Any, context: Sequence[Utterance], text: str, frames: int 
     return tokens["input_ids"][0]
 
 
-def with_codes(base: Any, ids: Any, attended: Any, frames: Any, kept: Any) -> dict[str, Any]:
-    """Put frames [n, codebooks] where the ids [batch, positions] say audio, and label them."""
+def closed(clips: Sequence[Utterance], config: Any) -> torch.Tensor:
+    """The codes of clips one after the other, each with its closing frame: [frames, codebooks]."""
     import torch
 
-    config, device = base.config, base.device
-    ids, frames, attended = ids.to(device), frames.to(device), attended.to(device)
-    heard = (ids == config.audio_token_id) & attended.bool()
-    end = (ids == config.audio_eos_token_id) & attended.bool()
-    closing = torch.full(
-        (int(end.sum()), config.num_codebooks), config.codebook_eos_token_id, device=device
-    )
-    embeddings = base.embed_text_tokens(ids)
-    labels = torch.full((*ids.shape, config.num_codebooks), IGNORED, device=device)
-    for where, codes in ((heard, frames), (end, closing)):
-        embeddings[where] = base.backbone_model.embed_tokens(codes[:, None])[:, 0]
-        labels[where] = codes
-    if kept is not None:
-        left_out = heard.nonzero()[~kept.to(device)]
-        labels[left_out[:, 0], left_out[:, 1], 1:] = IGNORED
-    return {"inputs_embeds": embeddings, "attention_mask": attended, "labels": labels}
+    end = np.full((1, config.num_codebooks), config.codebook_eos_token_id, dtype=np.int64)
+    parts = [part.astype(np.int64) for clip in clips for part in (clip.codes, end)]
+    return torch.from_numpy(np.concatenate([end[:0], *parts]))
+
+
+def sounding(ids: torch.Tensor, config: Any) -> torch.Tensor:
+    """Where frames stand in ids [rows, positions], closing ones too: [frames] of flat places."""
+    sound: torch.Tensor = (ids == config.audio_token_id) | (ids == config.audio_eos_token_id)
+    return sound.flatten().nonzero()[:, 0]
+
+
+def embed(base: Any, ids: torch.Tensor, codes: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Embeddings [rows, positions, hidden] of ids, with ``closed`` codes at their ``places``."""
+    ids, codes, places = (part.to(base.device, non_blocking=True) for part in (ids, codes, places))
+    words = base.embed_text_tokens(ids)
+    heard = base.backbone_model.embed_tokens(codes[:, None])[:, 0].to(words.dtype)
+    whole: torch.Tensor = words.flatten(0, 1).index_copy(0, places, heard).view_as(words)
+    return whole
 
 
 def speak(
@@ -300,10 +303,8 @@ class Speaker:
                 f"{config.max_position_embeddings} positions; shorten them"
             )
         ids = torch.from_numpy(row)[None]
-        heard = np.zeros((0, config.num_codebooks), dtype=np.int64)
-        heard = np.concatenate([heard, *[part.codes for part in self._context]])
-        embedded = with_codes(self._base, ids, torch.ones_like(ids), torch.from_numpy(heard), None)
-        return Prompt(embedded["inputs_embeds"][0], seed, limit)
+        codes = closed(self._context, config)
+        return Prompt(embed(self._base, ids, codes, sounding(ids, config))[0], seed, limit)
 
     def _room(self, rows: int, prompts: Sequence[Prompt]) -> Decoder:
         """A decoder with room for any of these prompts: the last one, if it has."""

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vc_common import csm
 from vc_common.csm import Csm, Utterance
 
@@ -48,9 +46,6 @@ def make_batch(
     ids = torch.full((len(rows), max(map(len, rows))), PADDING)
     for index, row in enumerate(rows):
         ids[index, : len(row)] = torch.from_numpy(row)
-    closing = np.full((1, config.num_codebooks), config.codebook_eos_token_id)
-    frames = np.concatenate([part for clip in clips for part in (clip.codes, closing)])
-    heard = (ids == config.audio_token_id) | (ids == config.audio_eos_token_id)
     learnt = []
     for index, clip in enumerate(clips):
         mask = kept[index] if kept else None
@@ -58,8 +53,8 @@ def make_batch(
         learnt.append(torch.cat([frame_mask, torch.ones(1, dtype=torch.bool)]))
     return Batch(
         ids.clamp(min=0),
-        torch.from_numpy(frames.astype(np.int64)),
-        heard.flatten().nonzero()[:, 0],
+        csm.closed(clips, config),
+        csm.sounding(ids, config),
         torch.cat(learnt).nonzero()[:, 0],
     )
 
@@ -77,10 +72,8 @@ def losses(model: Csm, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     codes, places, deep = (
         part.to(base.device, non_blocking=True) for part in (batch.codes, batch.places, batch.deep)
     )
-    embeddings = base.embed_text_tokens(batch.ids.to(base.device, non_blocking=True))
-    heard = base.backbone_model.embed_tokens(codes[:, None])[:, 0]
-    flat = embeddings.flatten(0, 1).index_copy(0, places, heard.to(embeddings.dtype))
-    hidden = _causal(base.backbone_model, flat.view_as(embeddings)).flatten(0, 1)
+    embeddings = csm.embed(base, batch.ids, codes, places)
+    hidden = _causal(base.backbone_model, embeddings).flatten(0, 1)
     # What stands at a position is predicted from the one before.
     hidden = hidden[places - 1]
     backbone = cross_entropy(base.lm_head(hidden).float(), codes[:, 0], reduction="sum")

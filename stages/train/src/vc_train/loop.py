@@ -103,7 +103,7 @@ def train(run: Run) -> None:
     bad, stopped, ended = 0, False, False
 
     for indices in drawn_steps:
-        finished = progress.step >= settings.max_steps or (first and worn(settings, progress))
+        finished = progress.step >= settings.max_steps or worn(settings, progress)
         stopped, ended = run.group.any(run.stop.asked, finished)
         if stopped or ended:
             break
@@ -281,8 +281,10 @@ def mean_losses(
 
 
 def worn(settings: Settings, progress: Progress) -> bool:
-    """Whether validations have brought nothing better for too long."""
-    if not settings.patience or choice.stale(progress.validations) < settings.patience:
+    """Whether validations, the last one just now, have brought nothing better for too long."""
+    if not settings.patience or not progress.rows or "val_loss" not in progress.rows[-1]:
+        return False
+    if choice.stale(progress.validations) < settings.patience:
         return False
     logger.info(
         "step %d: nothing better in %d validations; stopping early",

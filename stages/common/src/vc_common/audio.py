@@ -1,7 +1,10 @@
 """Audio in and out: float32 samples in [-1, 1], shape [frames] or [frames, channels]."""
 
+import contextlib
 import io
 import json
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,9 @@ Samples = npt.NDArray[np.float32]
 
 ENGINE_RATE = 16_000  # Hz: what Silero VAD, Whisper, the speaker encoder and DNSMOS hear
 TTS_RATE = 24_000  # Hz: what Mimi, the codec of CSM, speaks
+
+# What libsndfile seeks in to the sample.
+_SEEKABLE = {"WAV", "WAVEX", "RF64", "FLAC", "AIFF", "OGG"}
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,85 @@ def read(path: Path, rate: int | None = None, mono: bool = True) -> tuple[Sample
     With ``rate`` the samples are resampled to it; with ``mono`` channels are averaged to
     [frames]. Raises InputError naming the file when it cannot be read as audio.
     """
+    with opened(path) as file:
+        found, wanted = file.samplerate, rate or file.samplerate
+        channels = 1 if mono else file.channels
+        # Filled block by block: hours of stereo at 44.1 kHz would not fit beside what is asked.
+        frames = -(-file.frames * wanted // found) + 1
+        out = np.zeros((frames, channels), np.float32)
+        at = 0
+        for block in blocks(file, wanted, mono):
+            out[at : at + len(block)] = block.reshape(len(block), channels)
+            at += len(block)
+    return (out[:at, 0] if mono else out[:at]), wanted
+
+
+@contextlib.contextmanager
+def opened(path: Path, seekable: bool = False) -> Iterator[soundfile.SoundFile]:
+    """A recording opened for reading, decoded to a temporary WAV first where that is needed.
+
+    With ``seekable`` also formats are decoded in which libsndfile does not seek to the sample.
+    Raises InputError naming the file when it is missing, or cannot be read as audio.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give a recording")
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(soundfile.SoundFile(path))
+        except soundfile.LibsndfileError:
+            file = None
+        if file is None or (seekable and file.format not in _SEEKABLE):
+            decoded = stack.enter_context(_decoded_by_ffmpeg(path))
+            file = stack.enter_context(soundfile.SoundFile(decoded))
+        yield file
+
+
+def blocks(
+    file: soundfile.SoundFile, rate: int | None = None, mono: bool = True, seconds: float = 30.0
+) -> Iterator[Samples]:
+    """The rest of ``file`` in blocks of about ``seconds``, [frames] or [frames, channels].
+
+    With ``rate`` they are resampled as one stream: joined, they are what resampling the whole
+    would give. Raises InputError, with the time, where the file is damaged.
+    """
+    import soxr
+
+    found = file.samplerate
+    channels = 1 if mono else file.channels
+    stream = (
+        soxr.ResampleStream(found, rate, channels, dtype="float32", quality="HQ")
+        if rate and rate != found
+        else None
+    )
+    size = round(seconds * found)
+    while True:
+        block = _next_block(file, size)
+        last = len(block) < size
+        out: Samples = block.mean(axis=1) if mono else block
+        if stream is not None:
+            out = stream.resample_chunk(np.ascontiguousarray(out), last=last)
+        if len(out):
+            yield out
+        if last:
+            return
+
+
+def _next_block(file: soundfile.SoundFile, size: int) -> Samples:
+    at = file.tell()
     try:
-        samples, found = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError:
-        samples, found = _decode_with_ffmpeg(path)
-    out: Samples = samples.mean(axis=1) if mono else samples
-    return (resample(out, found, rate), rate) if rate else (out, found)
+        block: Samples = file.read(size, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise _damaged(file, at, str(error)) from None
+    if len(block) < size and at + len(block) < file.frames:
+        raise _damaged(file, at + len(block), "its data end early")
+    return block
+
+
+def _damaged(file: soundfile.SoundFile, frame: int, why: str) -> InputError:
+    seconds = frame / file.samplerate
+    return InputError(f"{file.name}: damaged after {seconds:.1f} s ({why}); make it again")
 
 
 def read_span(path: Path, start: float, end: float) -> tuple[Samples, int]:
@@ -121,16 +198,14 @@ def rms_db(samples: Samples) -> float:
     return 10 * float(np.log10(max(power, 1e-12)))
 
 
-def _decode_with_ffmpeg(path: Path) -> tuple[Samples, int]:
-    """Decode what libsndfile does not know, through a WAV in a temporary folder."""
-    import tempfile
-
+@contextlib.contextmanager
+def _decoded_by_ffmpeg(path: Path) -> Iterator[Path]:
+    """What libsndfile does not know, as a WAV in a temporary folder."""
     info = probe(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="vc-audio-") as folder:
         wav = Path(folder) / "decoded.wav"
         try:
             convert(path, wav, info.rate, info.channels)
         except ToolError as error:
             raise InputError(f"{path}: cannot be decoded ({error})") from None
-        samples, rate = soundfile.read(wav, dtype="float32", always_2d=True)
-    return samples, rate
+        yield wav

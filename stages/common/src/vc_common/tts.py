@@ -4,16 +4,14 @@ A package adds a model by an entry point in the group ``voice_clone.tts``: the e
 is the model's, its object a class like ``Voice`` that is made from ``Options``.
 """
 
-import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from vc_common import engines
 from vc_common.audio import Samples
 from vc_common.errors import InputError
-
-GROUP = "voice_clone.tts"
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,10 @@ class Voice(Protocol):
 
 def load(name: str, options: Options) -> Voice:
     """The model called ``name``; raises InputError, with the names there are, for another."""
-    found = {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
-    if name not in found:
-        known = ", ".join(sorted(found)) or "none; install vc-synthesize"
+    found = engines.find(engines.TTS, name)
+    if found is None:
+        known = ", ".join(engines.names(engines.TTS)) or "none; install vc-synthesize"
         raise InputError(f"tts {name!r}: no such model; there are: {known}")
-    make: Callable[[Options], Voice] = found[name].load()
-    return make(options)
+    make, _ = found
+    made: Voice = make(options)
+    return made

@@ -1,0 +1,33 @@
+"""Engines that other packages add: how one is found by its name.
+
+A package offers an engine by an entry point in one of the groups below: the entry point's name is
+the engine's, its object is called with the keywords that the group's protocol names. In the
+configuration an engine is named NAME, or NAME:ARGUMENT where it wants to be told what to load.
+"""
+
+import importlib.metadata
+from collections.abc import Callable
+from typing import Any
+
+SEPARATORS = "voice_clone.separator"
+VADS = "voice_clone.vad"
+ENCODERS = "voice_clone.encoder"
+TRANSCRIBERS = "voice_clone.transcriber"
+TTS = "voice_clone.tts"
+
+
+def names(group: str) -> list[str]:
+    """Names of the engines that installed packages offer in ``group``."""
+    return sorted({entry.name for entry in importlib.metadata.entry_points(group=group)})
+
+
+def find(group: str, name: str) -> tuple[Callable[..., Any], str] | None:
+    """What makes the engine ``name`` of ``group``, and the argument after the colon ("" for none).
+
+    None where no installed package offers it: then the name means something to the caller.
+    """
+    wanted, _, argument = name.partition(":")
+    for entry in importlib.metadata.entry_points(group=group):
+        if entry.name == wanted:
+            return entry.load(), argument
+    return None

@@ -35,7 +35,13 @@ class Word:
 
     ``stretch`` counts the stretches of target speech that were transcribed one by one. Its own
     figures stand in each of its words: Whisper's ``no_speech`` probability, the ``compression``
-    ratio of its text (text that repeats itself compresses well), the ``language`` heard.
+    ratio of its text (text that repeats itself compresses well), the ``language`` heard, and the
+    ``disagreement`` of what was heard with the captions, as a word error rate; None without any.
+
+    ``word`` is as written, by Whisper or, where ``captioned``, by people; ``spoken`` is how it is
+    said, None where that is the same: of "$5 million" the first word holds "five million
+    dollars" and the second "". ``doubt`` says why the word was probably never said, "" if nothing
+    speaks against it.
     """
 
     start: float
@@ -46,6 +52,10 @@ class Word:
     no_speech: float
     compression: float
     language: str
+    spoken: str | None = None
+    doubt: str = ""
+    captioned: bool = False
+    disagreement: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

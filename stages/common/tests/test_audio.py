@@ -65,3 +65,43 @@ def test_a_failing_tool_is_quoted(tmp_path: Path) -> None:
         tools.run(["ffmpeg", "-nostdin", "-i", str(tmp_path / "nothing.wav")])
     with pytest.raises(tools.ToolError, match="not installed"):
         tools.run(["no-such-program"])
+
+
+@pytest.mark.parametrize("mono", [True, False])
+def test_blocks_resampled_as_one_stream_are_the_whole(tmp_path: Path, mono: bool) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (44_100 * 7 + 17, 2)).astype(np.float32)
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, noise, 44_100, subtype="FLOAT")
+    mixed = noise.mean(axis=1) if mono else noise
+    whole = audio.resample(np.ascontiguousarray(mixed), 44_100, 16_000)
+    with audio.opened(path) as file:
+        parts = list(audio.blocks(file, 16_000, mono, seconds=0.9))
+    assert len(parts) >= 7
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    np.testing.assert_array_equal(audio.read(path, 16_000, mono)[0], whole)
+
+
+def test_damage_in_the_middle_is_told_with_its_time(tmp_path: Path) -> None:
+    path = tmp_path / "talk.flac"
+    noise = np.random.default_rng(0).normal(0, 0.1, 16_000 * 20)
+    soundfile.write(path, noise, 16_000)
+    stored = bytearray(path.read_bytes())
+    middle = len(stored) // 2
+    stored[middle : middle + 4_000] = bytes(4_000)
+    path.write_bytes(stored)
+    with pytest.raises(InputError, match=r"talk\.flac: damaged after \d+\.\d s"):
+        audio.read(path)
+
+
+def test_what_cannot_be_sought_in_is_decoded_first(tone: Path, tmp_path: Path) -> None:
+    compressed = tmp_path / "tone.mp3"
+    tools.run(["ffmpeg", "-v", "error", "-i", str(tone), str(compressed)])
+    with audio.opened(compressed, seekable=True) as file:
+        assert file.format == "WAV"
+        file.seek(44_100)
+        assert len(next(audio.blocks(file, seconds=0.1))) == 4_410
+
+
+def test_a_folder_is_no_recording(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        audio.read(tmp_path)

@@ -52,7 +52,11 @@ format: setup ## format Python and Snakemake files
 	$(BIN)/snakefmt Snakefile stages
 
 .PHONY: bench
-bench: setup ## print how fast things are, as ratios against their plain use (half an hour, idle)
+bench: setup ## print how good and how fast things are, beside their plain use (an hour, idle)
+	$(PIP) install --quiet --constraint constraints.txt --requirement benchmarks/requirements.txt
+	$(BIN)/python benchmarks/extraction.py quality
+	$(BIN)/python benchmarks/extraction.py speed
+	$(BIN)/python benchmarks/extraction.py faults
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/train.py depth --steps 120 --accumulation 8

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vc_common import audio, quality, speakers
+from vc_common import audio, encoders, models, quality
 
 RECORDING = Path(__file__).parent.parent / "examples" / "interview.opus"
 ROUNDS = 5
@@ -39,7 +39,7 @@ def main() -> None:
     size = round(SECONDS * rate)
     pieces = [samples[at : at + size] for at in range(30 * rate, 50 * rate, size)]
 
-    encoder = speakers.SpeakerEncoder()
+    encoder = encoders.Resemblyzer(models.resolve("package:resemblyzer"), "cpu")
     bare = encoder._encoder
     compare(
         "speaker embedding, one thread against torch's default",

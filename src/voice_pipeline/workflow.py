@@ -3,19 +3,33 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from voice_pipeline.config import NAME_PATTERN, PipelineConfig, Source, Voice
+from voice_pipeline.config import NAME_PATTERN, PipelineConfig, Reference, Slice, Source, Voice
 from voice_pipeline.settings import ConfigError, resolve
 
 TRY_AGAIN = 75  # a stage's exit code for passing trouble
 
 # The wildcards of the workflow take the same names as the configuration.
 WILDCARD = NAME_PATTERN
+
+
+class ReferenceSlice(NamedTuple):
+    """A slice of the reference: the recording, what it is called, seconds; None for its end."""
+
+    audio: str
+    name: str
+    start: float
+    end: float | None
+
+    @property
+    def span(self) -> str:
+        """START:END as vc-reference reads it."""
+        return f"{self.start:.10g}:" + ("" if self.end is None else f"{self.end:.10g}")
 
 
 class Plan:
@@ -133,10 +147,22 @@ class Plan:
             found += [str(folder / "speech")] if chosen.demo_text else []
         return found
 
-    def reference_source(self, voice: str) -> str:
-        """Id of the source that the reference is cut from."""
+    def reference_slices(self, voice: str) -> list[ReferenceSlice]:
+        """What the reference is cut from: separated vocals, or the files given."""
         chosen = self.voice(voice)
-        return chosen.reference.source or chosen.sources[0].id
+        given = chosen.reference
+        if given.files:
+            return [ReferenceSlice(str(path), str(path), 0.0, None) for path in given.files]
+        if given.file:
+            return [ReferenceSlice(str(given.file), str(given.file), given.start, given.end)]
+        common = given.source or chosen.sources[0].id
+        cuts: Sequence[Slice | Reference] = given.slices or [given]
+        found = []
+        for cut in cuts:
+            source = cut.source or common
+            vocals = str(self.work / voice / source / "vocals.flac")
+            found.append(ReferenceSlice(vocals, source, cut.start, cut.end))
+        return found
 
     def source(self, voice: str, source: str) -> Source:
         """One source's part of the configuration."""
@@ -151,6 +177,19 @@ class Plan:
         url = self.source(wildcards.voice, wildcards.source).url
         return [url] if not self.stored and Path(url).is_file() else []
 
+    def corrections(self, wildcards: Any) -> list[str]:
+        """The corrections of a voice where they are a file that is there: an edit reruns curate.
+
+        A missing file is left to the stage, as with ``local_file``.
+        """
+        given = self.voice(wildcards.voice).corrections
+        return [str(given)] if given and not self.stored and given.is_file() else []
+
+    def correcting(self, wildcards: Any) -> list[str]:
+        """The options that apply the corrections of a voice, if there are any."""
+        given = self.voice(wildcards.voice).corrections
+        return ["--corrections", str(given)] if given else []
+
     def url(self, wildcards: Any) -> str:
         """URL or path of a source."""
         return self.source(wildcards.voice, wildcards.source).url
@@ -159,16 +198,17 @@ class Plan:
         """Licence of a source, "" where none is given."""
         return self.source(wildcards.voice, wildcards.source).licence
 
-    def reference_name(self, wildcards: Any) -> str:
-        """What messages call the recording of the reference."""
-        given = self.voice(wildcards.voice).reference.file
-        return str(given or self.reference_source(wildcards.voice))
+    def reference_audio(self, wildcards: Any) -> list[str]:
+        """The recordings that the reference is cut from, one for each slice."""
+        return [cut.audio for cut in self.reference_slices(wildcards.voice)]
 
-    def reference_audio(self, wildcards: Any) -> str:
-        """The file that the reference is cut from: separated vocals, or the file given."""
-        voice = wildcards.voice
-        given = self.voice(voice).reference.file
-        return str(given or self.work / voice / self.reference_source(voice) / "vocals.flac")
+    def reference_options(self, wildcards: Any) -> list[str]:
+        """For each slice its times and what messages call its recording."""
+        return [
+            word
+            for cut in self.reference_slices(wildcards.voice)
+            for word in ("--slice", cut.span, "--name", cut.name)
+        ]
 
     def image(self, stage: str) -> str:
         """The container image of a stage."""
@@ -203,9 +243,13 @@ def plan(
     made = Plan(checked, stored=storage is not None)
     config.clear()
     config.update(checked.model_dump(mode="json"))
-    # The stages' commands stand beside the interpreter that runs this, activated or not.
-    os.environ["PATH"] += f"{os.pathsep}{Path(sys.executable).parent}"
+    add_commands()
     return made
+
+
+def add_commands() -> None:
+    """Let the stages' commands be found, which stand beside the interpreter, activated or not."""
+    os.environ["PATH"] += f"{os.pathsep}{Path(sys.executable).parent}"
 
 
 def write_resolved(config: Mapping[str, Any], path: Path) -> None:

@@ -7,6 +7,7 @@ rule curate:
         segments="<work>/{voice}/{source}/segments.jsonl",
         words="<work>/{voice}/{source}/words.jsonl",
         reference="<results>/{voice}/reference/reference.wav",
+        corrections=PLAN.corrections,
     output:
         clips=directory("<results>/{voice}/clips/{source}"),
         record="<results>/{voice}/clips/{source}.run.json",
@@ -28,7 +29,15 @@ rule curate:
         min_similarity=lookup(within=config, dpath="curate/min_similarity"),
         min_confidence=lookup(within=config, dpath="curate/min_confidence"),
         min_dnsmos=lookup(within=config, dpath="curate/min_dnsmos"),
+        min_snr=lookup(within=config, dpath="curate/min_snr"),
+        min_bandwidth=lookup(within=config, dpath="curate/min_bandwidth"),
         max_clipped=lookup(within=config, dpath="curate/max_clipped"),
+        max_disagreement=lookup(within=config, dpath="curate/max_disagreement"),
+        silence=lookup(within=config, dpath="curate/silence"),
+        corrections=PLAN.correcting,
+        rejected=branch(
+            lookup(within=config, dpath="curate/rejected"), then="--rejected"
+        ),
         loudness=lookup(within=config, dpath="curate/loudness"),
     shell:
         "vc-curate {input.vocals:q} {input.segments:q} {input.words:q}"
@@ -36,6 +45,9 @@ rule curate:
         " --source {wildcards.source:q} --licence={params.licence:q}"
         " --language {params.language:q} --encoder {params.encoder:q}"
         " --min-seconds {params.min_seconds} --max-seconds {params.max_seconds}"
-        " --min-similarity {params.min_similarity} --min-confidence {params.min_confidence}"
-        " --min-dnsmos {params.min_dnsmos} --max-clipped {params.max_clipped}"
-        " --loudness={params.loudness} --record-failure --output {output.clips:q} 2> {log:q}"
+        " --min-similarity={params.min_similarity} --min-confidence {params.min_confidence}"
+        " --min-dnsmos {params.min_dnsmos} --min-snr {params.min_snr}"
+        " --min-bandwidth {params.min_bandwidth} --max-clipped {params.max_clipped}"
+        " --max-disagreement {params.max_disagreement} --silence {params.silence}"
+        " --loudness={params.loudness} {params.corrections:q} {params.rejected}"
+        " --record-failure --output {output.clips:q} 2> {log:q}"

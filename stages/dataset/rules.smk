@@ -21,7 +21,14 @@ rule dataset:
         language=lookup(within=config, dpath="voices/{voice}/language"),
         validation=lookup(within=config, dpath="dataset/validation"),
         test=lookup(within=config, dpath="dataset/test"),
+        duplicates=branch(
+            lookup(within=config, dpath="dataset/duplicates"),
+            then="--duplicates",
+            otherwise="--no-duplicates",
+        ),
+        rate_outliers=lookup(within=config, dpath="dataset/rate_outliers"),
     shell:
         "vc-dataset {input.clips:q} --voice {wildcards.voice:q} --consent {params.consent:q}"
         " --language {params.language:q} --validation {params.validation} --test {params.test}"
+        " {params.duplicates} --rate-outliers {params.rate_outliers}"
         " --output {output.dataset:q} 2> {log:q}"

@@ -21,7 +21,10 @@ rule separate:
         runtime="2h",
     params:
         model=lookup(within=config, dpath="separate/model"),
+        when=lookup(within=config, dpath="separate/when"),
         device=lookup(within=config, dpath="separate/device"),
+        precision=lookup(within=config, dpath="separate/precision"),
     shell:
-        "vc-separate {input.audio:q} --model {params.model:q} --device {params.device}"
+        "vc-separate {input.audio:q} --model {params.model:q} --when {params.when}"
+        " --device {params.device} --precision {params.precision}"
         " --record-failure --output {output.vocals:q} 2> {log:q}"

@@ -23,8 +23,13 @@ rule transcribe:
     params:
         model=lookup(within=config, dpath="transcribe/model"),
         device=lookup(within=config, dpath="transcribe/device"),
+        batch_size=lookup(within=config, dpath="transcribe/batch_size"),
+        captions=lookup(within=config, dpath="transcribe/captions"),
+        max_disagreement=lookup(within=config, dpath="transcribe/max_disagreement"),
         language=lookup(within=config, dpath="voices/{voice}/language"),
     shell:
         "vc-transcribe {input.vocals:q} {input.segments:q} --model {params.model:q}"
         " --device {params.device} --language {params.language:q} --threads {threads}"
+        " --batch-size {params.batch_size} --captions {params.captions}"
+        " --max-disagreement {params.max_disagreement}"
         " --record-failure --output {output.words:q} 2> {log:q}"

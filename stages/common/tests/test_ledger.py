@@ -1,6 +1,7 @@
 """The ledger accounts for every second, whatever is laid on it."""
 
 import random
+import time
 
 import pytest
 
@@ -35,6 +36,35 @@ def test_random_layings_always_tile() -> None:
         rows = ledger.tile(rows, laid)
         ledger.check(rows, 100.0)
         assert sum(ledger.seconds_by_reason(rows).values()) == pytest.approx(100.0, abs=0.01)
+
+
+def test_rows_of_three_hours_are_laid_in_a_moment() -> None:
+    base = [
+        LedgerRow(n * 0.5, n * 0.5 + 0.5, False, ("silence", "music")[n % 2]) for n in range(21_600)
+    ]
+    laid = [LedgerRow(n + 0.1, n + 0.9, True, clip=f"c{n}") for n in range(10_800)]
+    started = time.process_time()
+    rows = ledger.tile(base, reversed(laid))
+    assert time.process_time() - started < 2.0
+    ledger.check(rows, 10_800.0)
+    assert ledger.seconds_by_reason(rows)["kept"] == pytest.approx(8_640, abs=0.1)
+
+
+def test_rows_that_overlap_each_other_or_the_end_are_refused() -> None:
+    for laid in (
+        [LedgerRow(1, 3, False, "music"), LedgerRow(2, 4, False, "overlap")],
+        [LedgerRow(11, 12, False, "music")],
+    ):
+        with pytest.raises(ValueError, match="overlaps another, or the end"):
+            ledger.tile(silence(10.0), laid)
+
+
+def test_figures_keep_rows_apart() -> None:
+    laid = [
+        LedgerRow(1, 2, False, "low_quality", "a", {"dnsmos": 1.5}),
+        LedgerRow(2, 3, False, "low_quality", "b", {"dnsmos": 1.7}),
+    ]
+    assert ledger.tile(silence(10.0), laid)[1:3] == laid
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,22 @@
 """vc-reference gives one clear voice, and says in one line why a slice is none."""
 
 import itertools
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+import yaml
 
-from vc_common import audio, errors, files, speakers
-from vc_reference import checks, cli, engine
+from vc_common import audio, errors, files, speakers, vad
+from vc_reference import checks, cli, slices
 
 RATE = 16_000
+EXAMPLES = Path(__file__).parents[3] / "examples"
+SHIPPED = EXAMPLES / "interview.opus"
 SPEECH = Path(__file__).parents[4] / "shared" / "speech" / "librispeech"
 
 Array = npt.NDArray[np.float32]
@@ -36,7 +41,8 @@ def interview(tmp_path: Path, voices: list[Array]) -> Path:
 
 
 def refer(output: Path, *arguments: str | Path) -> int:
-    return cli.main([*map(str, arguments), "-o", str(output)])
+    """Make a reference; its text is not asked for, as it costs a Whisper."""
+    return cli.main(["--whisper", "none", *map(str, arguments), "-o", str(output)])
 
 
 def assert_refused(
@@ -52,17 +58,25 @@ def assert_refused(
     assert sorted(output.parent.iterdir()) == before
 
 
+def least_likeness() -> float:
+    """What the default encoder asks of a reference."""
+    encoder = speakers.load()
+    assert encoder.thresholds is not None
+    return encoder.thresholds.slice
+
+
 def test_a_slice_becomes_24_khz_mono_and_ends_with_its_speech(
     interview: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out" / "reference.wav"
     slice_ = ["--start", "0.5", "--end", "13.5", "--name", "talk-1"]
+    slice_ += ["--whisper", "package:whisper-base"]
     assert refer(output, interview, *slice_) == errors.OK
 
     samples, rate = soundfile.read(output, dtype="float32")
     assert (rate, samples.ndim, soundfile.info(output).subtype) == (24_000, 1, "PCM_16")
     assert 8 < len(samples) / rate < 10.5
-    assert 0.1 < np.max(np.abs(samples)) <= engine.PEAK + 1e-3
+    assert 0.1 < np.max(np.abs(samples)) <= slices.PEAK + 1e-3
 
     told = files.read_json(output.with_suffix(".json"))
     (cut,) = told["slices"]
@@ -73,7 +87,8 @@ def test_a_slice_becomes_24_khz_mono_and_ends_with_its_speech(
     assert 3 < told["speech_seconds"] <= told["seconds"]
     assert told["dnsmos"] > 2.5
     assert told["clipped"] == 0
-    assert told["min_cosine"] > 0.75
+    assert told["min_cosine"] > least_likeness()
+    assert len(told["text"].split()) > 10
     assert sorted(path.name for path in output.parent.iterdir()) == [
         "reference.json",
         "reference.wav",
@@ -88,7 +103,7 @@ def test_several_slices_are_joined(interview: Path, tmp_path: Path) -> None:
     first, second = told["slices"]
     assert first["end"] <= 6 and second["start"] >= 7
     lengths = first["end"] - first["start"] + second["end"] - second["start"]
-    assert told["seconds"] == pytest.approx(lengths + engine.PAUSE, abs=0.02)
+    assert told["seconds"] == pytest.approx(lengths + slices.PAUSE, abs=0.02)
     assert soundfile.info(output).duration == pytest.approx(told["seconds"], abs=0.01)
 
 
@@ -116,7 +131,7 @@ def test_loud_speech_does_not_clip(tmp_path: Path, voices: list[Array]) -> None:
     soundfile.write(tmp_path / "loud.wav", loud, RATE)
     output = tmp_path / "reference.wav"
     assert refer(output, tmp_path / "loud.wav") == errors.OK
-    assert np.max(np.abs(soundfile.read(output)[0])) <= engine.PEAK + 1e-3
+    assert np.max(np.abs(soundfile.read(output)[0])) <= slices.PEAK + 1e-3
 
 
 def test_slices_that_are_not_in_the_recording_are_named(
@@ -166,18 +181,165 @@ def test_two_speakers_are_refused(
     assert_refused(tmp_path / "reference.wav", capfd, [interview, "--slice", "5:20"], *refused)
 
 
+@pytest.mark.parametrize("second", ["14.5:23", "14.2:17"])
+def test_slices_of_two_people_are_refused(
+    interview: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], second: str
+) -> None:
+    asked: list[str | Path] = [interview, "--slice", "2.2:5", "--slice", second, "--name", "talk"]
+    refused = ["another speaker than in the other slices", "s of talk", "--min-cosine"]
+    assert_refused(tmp_path / "reference.wav", capfd, asked, *refused)
+
+
+def test_two_people_at_once_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    # The host begins 1.1 s before the guest has ended.
+    asked: list[str | Path] = [SHIPPED, "--slice", "85.4:91.45", "--min-cosine", "-1"]
+    output = tmp_path / "reference.wav"
+    assert_refused(output, capfd, asked, "two people speak at once", "--max-overlap")
+    assert refer(output, *asked, "--overlap-model", "none") == errors.OK
+    assert refer(output, *asked, "--max-overlap", "2") == errors.OK
+    (cut,) = files.read_json(output.with_suffix(".json"))["slices"]
+    assert cut["overlap_seconds"] == pytest.approx(1.1, abs=0.4)
+
+
+def test_a_limit_that_is_given_is_kept(
+    interview: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "reference.wav"
+    asked: list[str | Path] = [interview, "--slice", "2:12"]
+    assert_refused(output, capfd, [*asked, "--min-cosine", "0.99"], "below 0.99 (--min-cosine)")
+    assert refer(output, interview, "--slice", "5:20", "--min-cosine", "0.1") == errors.OK
+    assert files.read_json(output.with_suffix(".json"))["min_cosine"] < least_likeness()
+
+
+def test_the_slice_at_fault_is_named(
+    tmp_path: Path, voices: list[Array], capfd: pytest.CaptureFixture[str]
+) -> None:
+    clean, noisy = voices[0][: 5 * RATE], voices[0][5 * RATE :].copy()
+    noise = np.random.default_rng(0).standard_normal(len(noisy)).astype(np.float32)
+    noisy += 0.7 * np.sqrt(np.mean(noisy**2)) * noise
+    soundfile.write(tmp_path / "a.wav", clean, RATE)
+    soundfile.write(tmp_path / "b.wav", noisy, RATE)
+    asked: list[str | Path] = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    asked += ["--name", "talk-1", "--name", "talk-2"]
+    assert_refused(tmp_path / "reference.wav", capfd, asked, "s of talk-2: DNSMOS", "--min-dnsmos")
+    asked += ["--name", "talk-3"]
+    assert_refused(tmp_path / "reference.wav", capfd, asked, "3 names for 2 slices")
+
+
+def truth() -> dict[str, Any]:
+    told: dict[str, Any] = files.read_json(EXAMPLES / "interview.truth.json")
+    return told
+
+
+def speakers_within(start: float, end: float) -> set[str]:
+    """Who speaks in the shipped interview within these seconds, and "music" where it plays."""
+    spans = [(turn["speaker"], turn["start"], turn["end"]) for turn in truth()["turns"]]
+    spans += [("music", music["start"], music["end"]) for music in truth()["music"]]
+    return {who for who, since, to in spans if min(end, to) - max(start, since) > 0.1}
+
+
+def test_a_refusal_says_what_would_serve_better(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "reference.wav"
+    # The guest, then the host, who begins while she speaks.
+    asked: list[str | Path] = [SHIPPED, "--slice", "85.4:96.5", "--name", "interview"]
+    assert_refused(output, capfd, asked, "two people speak at once", "s would serve better")
+    refer(output, *asked)
+    found = re.search(r"; ([\d.]+)-([\d.]+) s would serve better", capfd.readouterr().err)
+    assert found is not None
+    start, end = map(float, found.groups())
+    assert 8 <= end - start <= 20.5
+    assert speakers_within(start, end) == {"guest"}
+    assert refer(output, SHIPPED, "--slice", f"{start}:{end}") == errors.OK
+
+
+def test_proposals_are_of_one_voice_each_and_of_all_main_voices(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output, clips = tmp_path / "proposals.json", tmp_path / "clips"
+    asked = ["propose", str(SHIPPED), "--count", "2", "-o", str(output), "--clips", str(clips)]
+    assert cli.main(asked) == errors.OK
+    rows = files.read_json(output)
+    heard = {row["voice"]: speakers_within(row["start"], row["end"]) for row in rows}
+    assert heard == {"A": {"guest"}, "B": {"host"}}
+    assert all(len(speakers_within(row["start"], row["end"])) == 1 for row in rows)
+    for row in rows:
+        assert 8 <= row["end"] - row["start"] <= 20.5
+        assert row["dnsmos"] > 2.5 and row["snr_db"] > 20
+        assert row["likeness"] is None or row["likeness"] > least_likeness()
+    best = [row["dnsmos"] for row in rows if row["voice"] == "A"]
+    assert best == sorted(best, reverse=True)
+    # Of all speech, 255.5 s of 293.7 s are the guest's.
+    assert next(row["share"] for row in rows) == pytest.approx(0.87, abs=0.05)
+
+    assert len(list(clips.glob("*.wav"))) == len(rows)
+    for row in rows:
+        clip = clips / f"{row['voice']}-{row['start']:.1f}-{row['end']:.1f}.wav"
+        assert soundfile.info(clip).duration == pytest.approx(row["end"] - row["start"], abs=0.01)
+        assert soundfile.info(clip).samplerate == 24_000
+    said = capfd.readouterr().out
+    (guest,) = re.findall(r"^ +(reference: .*)# A$", said, re.MULTILINE)
+    pasted = yaml.safe_load(guest)["reference"]
+    assert pasted["source"] == "interview"
+    assert (pasted["start"], pasted["end"]) == (rows[0]["start"], rows[0]["end"])
+    assert (tmp_path / "proposals.json.run.json").is_file()
+
+
+def test_where_nothing_can_be_proposed_it_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "still.wav", np.zeros(20 * RATE), RATE)
+    for asked, mend in (
+        ([tmp_path / "still.wav"], "would serve as a reference"),
+        ([tmp_path / "none.wav"], "no such file"),
+        ([tmp_path / "still.wav", "--count", "0"], "--count 0: give 1 or more"),
+        ([tmp_path / "still.wav", "--max-seconds", "5"], "below --min-seconds 8"),
+    ):
+        assert cli.main(["propose", *map(str, asked)]) == errors.BAD_INPUT
+        told = capfd.readouterr()
+        assert len(told.err.splitlines()) == 1 and mend in told.err, told.err
+        assert told.out == ""
+
+
+def test_a_recording_called_propose_has_a_name_too(
+    tmp_path: Path, voices: list[Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "propose").open("wb") as file:
+        soundfile.write(file, voices[0], RATE, format="WAV")
+    monkeypatch.chdir(tmp_path)
+    assert refer(tmp_path / "reference.wav", "./propose") == errors.OK
+
+
+def test_both_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    for asked, parts in (
+        (["--help"], ["propose RECORDING", "--slice START:END"]),
+        (["propose", "--help"], ["usage: vc-reference propose", "--clips", "./propose"]),
+        (["propose", "--version"], ["vc-reference 0"]),
+    ):
+        with pytest.raises(SystemExit) as done:
+            cli.main(asked)
+        assert done.value.code == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert all(part in said for part in parts), said
+
+
 def test_one_speaker_is_told_from_two(voices: list[Array]) -> None:
-    encoder = speakers.SpeakerEncoder()
-    alone = [checks.least_likeness(voice, [(0.0, 10.0)], encoder) for voice in voices]
+    encoder = speakers.load()
+
+    def likeness(samples: Array) -> float | None:
+        return checks.least_likeness(samples, vad.speech_spans(samples), encoder)
+
+    alone = [likeness(voice) for voice in voices]
     mixed = [
-        checks.least_likeness(np.concatenate([a[: 5 * RATE], b[: 5 * RATE]]), [(0, 10)], encoder)
+        likeness(np.concatenate([a[: 5 * RATE], b[: 5 * RATE]]))
         for a, b in itertools.pairwise(voices)
     ]
-    limit = engine.Limits().min_cosine
+    limit = least_likeness()
     assert all(cosine is not None and cosine >= limit for cosine in alone), alone
     assert sum(cosine is not None and cosine < limit for cosine in mixed) >= len(mixed) - 1, mixed
     # Too little speech for two stretches says nothing.
-    assert checks.least_likeness(voices[0][: 4 * RATE], [(0.0, 4.0)], encoder) is None
+    assert likeness(voices[0][: 4 * RATE]) is None
 
 
 def test_clipped_counts_flat_tops_at_any_level() -> None:

@@ -214,6 +214,25 @@ def test_ledger_in_the_page_covers_the_source(results: Path) -> None:
     assert kept == pytest.approx(49.25)
 
 
+def test_the_voices_ledger_goes_before_the_sources_own(results: Path) -> None:
+    """The dataset leaves out clips that only the whole voice shows to be amiss."""
+    twice = manifests.LedgerRow(40.0, 62.0, False, "duplicate", "talk-0002", {"dnsmos": 3.1})
+    told = [twice if row.clip == twice.clip else row for row in LEDGER]
+    manifests.write_rows(results / "ada/dataset/ledger/talk.jsonl", told)
+    made = make(results)
+    assert "duplicate (talk-0002, dnsmos 3.1)" in made.shown
+    assert "the same recording as another clip" in made.shown
+    assert not [
+        player for player in made.named("audio") if player["aria-label"] == "Clip talk-0002"
+    ]
+
+
+def test_a_source_without_clips_still_shows_its_ledger(results: Path) -> None:
+    rows = [manifests.LedgerRow(0.0, 30.0, False, "low_quality", "gone-1", {"dnsmos": 1.5})]
+    manifests.write_rows(results / "ada/clips/gone.ledger.jsonl", rows)
+    assert "too noisy or too damaged to learn from" in make(results).shown
+
+
 def test_text_is_escaped(results: Path) -> None:
     made = make(results)
     assert EVIL in made.shown

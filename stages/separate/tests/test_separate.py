@@ -1,14 +1,18 @@
 """vc-separate keeps the voice, its timing and its rate, and says clearly what it cannot use."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+import torch
 
 from vc_common import audio, errors, files
-from vc_separate import cli, engine
+from vc_separate import blocks, cli, listen, separators
 
 RATE = 44_100
 SPEECH = Path(__file__).parents[4] / "shared" / "speech" / "kathleen" / "flac24k"
@@ -124,14 +128,167 @@ def test_rate_and_length_are_those_of_the_input(
     assert si_sdr(heard, wave) > 20
 
 
-def test_blocks_leave_no_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BLOCK", 1.0)
-    monkeypatch.setattr(engine, "OVERLAP", 0.25)
-    wave = tone(tmp_path / "in.wav", seconds=3.7)
-    assert separate(tmp_path / "in.wav", tmp_path / "out.flac", "--model", "none") == errors.OK
-    heard = soundfile.read(tmp_path / "out.flac", dtype="float32")[0]
-    assert len(heard) == len(wave)
-    assert np.max(np.abs(heard - wave)) < 2 / 2**15
+def test_blocks_are_short_and_leave_no_seam(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    class Everything:
+        rate, device, block = 48_000, "cpu", 2.5
+
+        def separate(self, samples: Array) -> Array:
+            given.append(len(samples))
+            return samples
+
+    # An outside separator that keeps all, at another rate than the recording's.
+    monkeypatch.setattr(separators, "load", lambda *_: Everything())
+    for seconds in (7.7, 6.0, 1.0, 0.4):
+        given.clear()
+        wave = tone(tmp_path / "in.wav", seconds=seconds)
+        assert separate(tmp_path / "in.wav", tmp_path / "out.flac", "--when", "always") == 0
+        heard = soundfile.read(tmp_path / "out.flac", dtype="float32")[0]
+        assert len(heard) == len(wave)
+        # The filter rings where a tone begins and ends at once, but not where blocks meet.
+        assert np.max(np.abs(heard - wave)[200:-200]) < 4 / 2**15
+        assert max(given) <= 2.5 * 48_000
+        assert len(given) == max(1, round(seconds + 0.3))
+
+
+def interview_part(interview: Path, start: float, end: float) -> Array:
+    """Clean speech of the shipped interview, at 44.1 kHz."""
+    return audio.read(interview, RATE)[0][round(start * RATE) : round(end * RATE)]
+
+
+def figures(output: Path) -> dict[str, float]:
+    told: dict[str, float] = files.read_json(output.with_name(f"{output.name}.run.json"))["figures"]
+    return told
+
+
+def test_auto_leaves_clean_speech_as_it_is(tmp_path: Path, interview: Path) -> None:
+    clean = interview_part(interview, 60, 90)
+    soundfile.write(tmp_path / "clean.wav", np.stack([clean, clean], axis=1), RATE)
+    output = tmp_path / "vocals.flac"
+    assert separate(tmp_path / "clean.wav", output, "--model", "package:spleeter") == errors.OK
+    given = soundfile.read(tmp_path / "clean.wav", dtype="int16")[0][:, 0]
+    assert np.array_equal(soundfile.read(output, dtype="int16")[0], given)
+    told = figures(output)
+    assert told["separated_seconds"] == 0
+    assert told["heard_seconds"] >= 30
+    assert told["removed_in_pauses_db"] < told["limit_db"] == listen.LIMIT
+
+
+@pytest.mark.parametrize("below", [0, 10, 20])
+def test_auto_separates_where_there_is_music_and_only_there(
+    tmp_path: Path, interview: Path, below: int
+) -> None:
+    clean = interview_part(interview, 60, 100)
+    mix = np.stack([clean, clean], axis=1)
+    music = band(10)
+    music *= np.sqrt(np.mean(clean**2) / np.mean(music.mean(axis=1) ** 2)) / 10 ** (below / 20)
+    mix[10 * RATE : 20 * RATE] += music
+    mix *= 0.4
+    soundfile.write(tmp_path / "mix.wav", mix, RATE, subtype="FLOAT")
+    output = tmp_path / "vocals.flac"
+    assert separate(tmp_path / "mix.wav", output, "--model", "package:spleeter") == errors.OK
+    heard = soundfile.read(output, dtype="float32")[0]
+    rest = slice(27 * RATE, 40 * RATE)
+    assert np.max(np.abs(heard[rest] - mix.mean(axis=1)[rest])) < 2 / 2**15
+    under = slice(10 * RATE, 20 * RATE)
+    gain = si_sdr(heard[under], clean[under]) - si_sdr(mix.mean(axis=1)[under], clean[under])
+    assert gain > {0: 8, 10: 4, 20: 0}[below], f"SI-SDR rose by {gain:.1f} dB only"
+    assert 10 < figures(output)["separated_seconds"] <= 20
+    assert figures(output)["removed_in_pauses_db"] > listen.LIMIT
+
+
+def test_a_jingle_in_a_long_recording_is_found(tmp_path: Path, interview: Path) -> None:
+    """Listening goes where the pauses are loudest, not only to excerpts spread evenly."""
+    clean = interview_part(interview, 190, 330)
+    clean[93 * RATE : 99 * RATE] += 0.1 * band(6).mean(axis=1)
+    soundfile.write(tmp_path / "show.flac", 0.5 * clean, RATE)
+    with audio.opened(tmp_path / "show.flac") as recording:
+        heard = listen.listen(recording, separators.load(separators.SPLEETER, "cpu"))
+    assert heard.dirty and heard.seconds < 60
+
+
+def test_silence_has_nothing_to_take_away(tmp_path: Path) -> None:
+    still = np.random.default_rng(0).normal(0, 1e-5, 12 * RATE)
+    soundfile.write(tmp_path / "still.wav", np.concatenate([0 * still, still]), RATE)
+    output = tmp_path / "vocals.flac"
+    assert separate(tmp_path / "still.wav", output, "--model", "package:spleeter") == errors.OK
+    assert not np.any(np.abs(soundfile.read(output)[0]) > 1e-3)
+
+
+PLUGIN = """
+class Quieter:
+    rate, device = 16_000, "cpu"
+    def __init__(self, *, argument, device):
+        self.gain = float(argument)
+        assert device == "cpu"
+    def separate(self, samples):
+        assert samples.shape[1] == 2
+        return samples * self.gain
+"""
+
+
+def test_a_separator_from_another_package_is_found_by_name(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    (package / "quieter-1.0.dist-info").mkdir(parents=True)
+    (package / "quieter_voice.py").write_text(PLUGIN)
+    (package / "quieter-1.0.dist-info" / "METADATA").write_text("Name: quieter\nVersion: 1.0\n")
+    (package / "quieter-1.0.dist-info" / "entry_points.txt").write_text(
+        "[voice_clone.separator]\nquieter = quieter_voice:Quieter\n"
+    )
+    wave = tone(tmp_path / "in.wav")
+
+    def run(model: str) -> subprocess.CompletedProcess[str]:
+        code = "import sys; from vc_separate import cli; sys.exit(cli.main())"
+        options = ["-o", str(tmp_path / "out.wav"), "--when", "always", "--device", "cpu"]
+        return subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "in.wav"), *options, "--model", model],
+            env={**os.environ, "PYTHONPATH": str(package)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run("quieter:0.5")
+    assert done.returncode == 0, done.stderr
+    heard = soundfile.read(tmp_path / "out.wav", dtype="float32")[0]
+    assert np.max(np.abs(heard - 0.5 * wave)[200:-200]) < 1e-3
+    done = run("quiter:0.5")
+    assert done.returncode == errors.BAD_INPUT
+    assert "quieter" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_demucs_computes_no_segment_for_a_bit_of_sound(tmp_path: Path) -> None:
+    repo = demucs_repo(tmp_path / "repo", ("other", "vocals"))
+    separator = separators.load(str(repo), "cpu")
+    stride = int(0.75 * 2 * RATE)
+    assert (separator.block * RATE) % stride == pytest.approx(0, abs=1e-6)
+    with_overlap = int(separator.block - blocks.OVERLAP) + blocks.OVERLAP
+    assert separator.block - 1 < with_overlap <= separator.block
+
+
+def test_half_precision_wants_a_gpu(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tone(tmp_path / "in.wav")
+    options = ("--model", "package:spleeter", "--precision", "fp16")
+    assert separate(tmp_path / "in.wav", tmp_path / "out.wav", *options) == errors.BAD_INPUT
+    assert "precision 'fp16': wants a GPU" in capfd.readouterr().err
+    assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("model", ["package:spleeter", "repo"])
+def test_half_precision_hears_the_same_voice(tmp_path: Path, interview: Path, model: str) -> None:
+    if model == "repo":
+        model = str(demucs_repo(tmp_path / "repo", ("drums", "bass", "other", "vocals")))
+    part = interview_part(interview, 140, 160)
+    stereo = np.stack([part, part], axis=1)
+    whole = separators.load(model, "cuda", "fp32").separate(stereo)
+    half = separators.load(model, "cuda", "auto").separate(stereo)
+    assert half.dtype == np.float32
+    assert si_sdr(half[:, 0], whole[:, 0]) > 40
 
 
 def test_weights_that_cannot_be_fetched_are_worth_another_try(
@@ -187,6 +344,23 @@ def test_bad_recordings_end_with_3_and_leave_nothing(
         assert code == errors.BAD_INPUT, name
         said = capfd.readouterr().err
         assert len(said.splitlines()) == 1 and str(tmp_path / name) in said, said
+        assert not output.parent.exists() or not list(output.parent.iterdir())
+
+
+def test_damage_in_the_middle_is_told_with_its_second(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 20 * RATE)
+    soundfile.write(tmp_path / "talk.flac", noise, RATE)
+    stored = bytearray((tmp_path / "talk.flac").read_bytes())
+    middle = len(stored) // 2
+    stored[middle : middle + 4_000] = bytes(4_000)
+    (tmp_path / "talk.flac").write_bytes(stored)
+    for model in ("none", "package:spleeter"):
+        output = tmp_path / "out" / "vocals.flac"
+        assert separate(tmp_path / "talk.flac", output, "--model", model) == errors.BAD_INPUT
+        said = capfd.readouterr().err
+        assert len(said.splitlines()) == 1 and "damaged after" in said, said
         assert not output.parent.exists() or not list(output.parent.iterdir())
 
 

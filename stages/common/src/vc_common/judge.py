@@ -72,7 +72,7 @@ class Judge:
         return Verdict(
             similarity=similarity,
             dnsmos=quality.dnsmos(low),
-            wer=None if asked is None else text.word_error_rate([asked], [heard]),
+            wer=None if asked is None else text.word_error_rate([asked], [heard], self._language),
             words=words,
             heard=heard,
         )

@@ -1,5 +1,6 @@
 """The ledger: rows that tile a source from 0 to its end, each kept or dropped for a reason."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
@@ -22,31 +23,44 @@ class Reason(StrEnum):
     LOW_SIMILARITY = "low_similarity"
     LOW_CONFIDENCE = "low_confidence"
     LOW_QUALITY = "low_quality"
+    LOW_SNR = "low_snr"
+    LOW_BANDWIDTH = "low_bandwidth"
     CLIPPED = "clipped"
     WRONG_LANGUAGE = "wrong_language"
     HALLUCINATION = "hallucination"
+    CAPTIONS_DIFFER = "captions_differ"
+    RATE_OUTLIER = "rate_outlier"
     DUPLICATE = "duplicate"
+    BY_HAND = "by_hand"
 
 
 def tile(base: Sequence[LedgerRow], laid: Iterable[LedgerRow]) -> list[LedgerRow]:
     """Lay rows over a tiling, cutting what lies beneath; returns a tiling again.
 
-    ``base`` tiles [0, duration); ``laid`` rows must not overlap each other. Neighbours that
-    share fate, reason and clip are merged.
+    ``base`` tiles [0, duration); ``laid`` rows lie within it and do not overlap each other
+    (ValueError). Times are rounded to microseconds. Neighbours that share fate, reason and clip
+    are merged. The work grows with the number of rows, not with its square.
     """
-    rows = list(base)
-    for top in laid:
-        under = []
-        for row in rows:
-            if row.end <= top.start or row.start >= top.end:
-                under.append(row)
-                continue
-            if row.start < top.start:
-                under.append(LedgerRow(row.start, top.start, row.kept, row.reason, row.clip))
-            if row.end > top.end:
-                under.append(LedgerRow(top.end, row.end, row.kept, row.reason, row.clip))
-        rows = sorted([*under, top], key=lambda row: row.start)
-    return _merged(rows)
+    tops = sorted((_rounded(row) for row in laid), key=lambda row: row.start)
+    rows: list[LedgerRow] = []
+    end = round(base[-1].end, 6) if base else 0.0
+    below = iter([_rounded(row) for row in base])
+    under = next(below, None)
+    for top in tops:
+        if top.end > end or (rows and rows[-1].end > top.start):
+            raise ValueError(f"ledger: row {top.start}-{top.end} overlaps another, or the end")
+        while under is not None and under.end <= top.start:
+            rows.append(under)
+            under = next(below, None)
+        if under is not None and under.start < top.start:
+            rows.append(dataclasses.replace(under, end=top.start))
+        rows.append(top)
+        while under is not None and under.end <= top.end:
+            under = next(below, None)
+        if under is not None and under.start < top.end:
+            under = dataclasses.replace(under, start=top.end)
+    rows += [*([under] if under else []), *below]
+    return _merged([row for row in rows if row.end > row.start])
 
 
 def check(rows: Sequence[LedgerRow], duration: float) -> None:
@@ -69,12 +83,16 @@ def seconds_by_reason(rows: Iterable[LedgerRow]) -> dict[str, float]:
     return {name: round(sums[name], 3) for name in sorted(sums, key=lambda key: -sums[key])}
 
 
+def _rounded(row: LedgerRow) -> LedgerRow:
+    return dataclasses.replace(row, start=round(row.start, 6), end=round(row.end, 6))
+
+
 def _merged(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
     merged: list[LedgerRow] = []
     for row in rows:
         last = merged[-1] if merged else None
-        if last and (last.kept, last.reason, last.clip) == (row.kept, row.reason, row.clip):
-            merged[-1] = LedgerRow(last.start, row.end, row.kept, row.reason, row.clip)
+        if last and dataclasses.replace(row, start=last.start, end=last.end) == last:
+            merged[-1] = dataclasses.replace(last, end=row.end)
         else:
             merged.append(row)
     return merged

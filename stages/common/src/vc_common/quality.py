@@ -1,21 +1,46 @@
-"""How clean speech sounds, without a reference: DNSMOS (Reddy et al. 2022) by speechmos."""
+"""How clean speech sounds, without a reference: DNSMOS (Reddy et al. 2022), from speechmos."""
+
+import functools
+import os
+from typing import Any
 
 import numpy as np
 
+from vc_common import models
 from vc_common.audio import Samples
 
 SILENT = 1.0  # the bottom of the scale: what a clip without a sound is worth
 WINDOW = 144_160  # samples: what the model hears at once, 9.01 s
+HOP = 16_000  # samples between windows over longer audio
+# What the authors of DNSMOS fitted between the model's third output and listeners' overall votes.
+OVERALL = np.poly1d([-0.06766283, 1.11546468, 0.04602535])
 
 
 def dnsmos(samples: Samples) -> float:
-    """Overall DNSMOS, 1 (bad) to 5 (excellent), of 16 kHz mono ``samples`` [frames]."""
-    from speechmos import dnsmos as engine
+    """Overall DNSMOS, 1 (bad) to 5 (excellent), of 16 kHz mono ``samples`` [frames].
 
+    The same figure as speechmos' own, at two thirds of the work: it would also compute three
+    figures that nobody asks for, one of them by a second network.
+    """
     if samples.size == 0 or not np.any(samples):
         return SILENT
+    samples = np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False)
     if samples.size < WINDOW:
         # The engine would double short audio and slide over it second by second: the same
         # figure (0.02 apart on average) at up to nine times the work.
         samples = np.resize(samples, WINDOW)
-    return float(engine.run(np.clip(samples, -1.0, 1.0), 16_000)["ovrl_mos"])
+    starts = range(0, samples.size - WINDOW + 1, HOP)
+    heard = [_engine().run(None, {"input_1": samples[None, at : at + WINDOW]}) for at in starts]
+    return float(np.mean([OVERALL(outputs[0][0][2]) for outputs in heard]))
+
+
+@functools.cache
+def _engine() -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # As many threads as this process may use: a job of two cores on a large machine has two.
+    allowed = getattr(os, "sched_getaffinity", None)
+    options.intra_op_num_threads = len(allowed(0)) if allowed else os.cpu_count() or 1
+    path = models.package_folder("speechmos") / "dnsmos_models" / "sig_bak_ovr.onnx"
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

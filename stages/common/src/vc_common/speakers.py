@@ -1,74 +1,115 @@
-"""Speaker embeddings: vectors whose cosine says how alike two voices are."""
+"""Speaker embeddings: unit vectors whose cosine says how alike two voices are.
 
-import contextlib
-import io
-from collections.abc import Iterator
-from typing import Any
+An encoder is named ``package:campplus``, ``package:resemblyzer``, ``hub:ID-or-folder`` for an
+x-vector model of the Hugging Face Hub, or as an installed package offers it: see ``engines``.
+"""
+
+import argparse
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from vc_common import models
-from vc_common.audio import ENGINE_RATE, Samples
+from vc_common import engines, models
+from vc_common.audio import Samples
 from vc_common.errors import InputError
 
 Vector = npt.NDArray[np.float32]
+Auto = Literal["auto"]
 
-DEFAULT_ENCODER = "package:resemblyzer"
-WINDOW = 1.6  # seconds: what the GE2E encoder was trained on
-LEVEL_DB = -30.0  # dBFS: the level its training audio was raised to
+HUB = "hub:"
+DEFAULT_ENCODER = "package:campplus"
 
 
-class SpeakerEncoder:
-    """Resemblyzer's GE2E encoder (Wan et al. 2018): unit vectors of 256 numbers."""
+@dataclass(frozen=True)
+class Thresholds:
+    """What this encoder's figures mean, measured on speech of known speakers.
 
-    def __init__(self, name: str = DEFAULT_ENCODER, device: str = "cpu") -> None:
-        folder = models.resolve(name)
-        if name != DEFAULT_ENCODER:
-            raise InputError(f"speaker encoder {name!r}: not known; there is: {DEFAULT_ENCODER}")
-        with contextlib.redirect_stdout(io.StringIO()):
-            from resemblyzer import VoiceEncoder
+    ``clip``: least cosine of a clip of a second or more to its speaker's reference. ``voice``:
+    least cosine of a speaker's centroid within a recording to the reference. ``slice``: least
+    likeness of any stretch of a reference to its rest. ``person``: cosine distance up to which
+    pieces of speech are clustered as one person's (average linkage).
+    """
 
-            self._encoder: Any = VoiceEncoder(
-                device, verbose=False, weights_fpath=f"{folder}/pretrained.pt"
-            )
+    clip: float
+    voice: float
+    slice: float
+    person: float
+
+
+class SpeakerEncoder(Protocol):
+    """What embeds speech. ``window`` is the shortest audio, in seconds, that serves it well.
+
+    ``thresholds`` is None for an encoder whose scale nobody has measured.
+    """
+
+    window: float
+    thresholds: Thresholds | None
 
     def embed(self, samples: Samples) -> Vector:
-        """One unit vector [256] for 16 kHz mono ``samples`` [frames].
-
-        Audio shorter than the encoder's window is repeated to fill it: padding with silence
-        would move the vector.
-        """
-        short = round(WINDOW * ENGINE_RATE) / max(len(samples), 1)
-        if short > 1:
-            samples = np.tile(samples, int(np.ceil(short)))[: round(WINDOW * ENGINE_RATE)]
-        with one_thread():
-            vector: Vector = self._encoder.embed_utterance(_levelled(samples))
-        return vector
+        """One unit vector [dim] for 16 kHz mono ``samples`` [frames] of any length above 0."""
+        ...
 
     def embed_windows(self, samples: Samples, step: float) -> tuple[Vector, Vector]:
-        """Vectors of sliding 1.6 s windows: their centres in seconds [n] and vectors [n, 256]."""
-        if len(samples) < WINDOW * ENGINE_RATE:
-            samples = np.pad(samples, (0, round(WINDOW * ENGINE_RATE) - len(samples)))
-        with one_thread():
-            _, vectors, slices = self._encoder.embed_utterance(
-                _levelled(samples), return_partials=True, rate=1 / step, min_coverage=1.0
-            )
-        centres = np.array([(s.start + s.stop) / 2 / ENGINE_RATE for s in slices], np.float32)
-        return centres, np.asarray(vectors, np.float32)
+        """Vectors of windows every ``step`` seconds: centres in seconds [n], vectors [n, dim].
+
+        A window is ``window`` seconds long and lies within ``samples``; shorter samples give one.
+        """
+        ...
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Small LSTMs are faster on one thread than on several: see benchmarks/engines.py."""
-    import torch
+def load(name: str = DEFAULT_ENCODER, device: str = "cpu") -> SpeakerEncoder:
+    """The encoder of that name on ``device`` (auto, cpu or cuda).
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    Raises InputError for a name that nobody offers and for weights that are not there.
+    """
+    from vc_common import encoders
+
+    offered = engines.find(engines.ENCODERS, name)
+    if offered is not None:
+        make, argument = offered
+        made: SpeakerEncoder = make(argument=argument, device=device)
+        return made
+    if name in encoders.PACKAGED:
+        return encoders.PACKAGED[name](models.resolve(name), device)
+    if name.startswith(HUB):
+        return encoders.XVector(name.removeprefix(HUB), device)
+    known = ", ".join([*encoders.PACKAGED, f"{HUB}ID-or-folder", *engines.names(engines.ENCODERS)])
+    raise InputError(f"speaker encoder {name!r}: not known; there are: {known}")
+
+
+def cosine_or_auto(text: str) -> float | Auto:
+    """Argument type of a threshold: a cosine, or auto for what the encoder knows of itself."""
+    if text == "auto":
+        return "auto"
+    number = float(text)
+    if not -1 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: a cosine lies between -1 and 1; or give auto")
+    return number
+
+
+def threshold(
+    encoder: SpeakerEncoder,
+    kind: Literal["clip", "voice", "slice"],
+    given: float | Auto,
+    option: str,
+) -> float:
+    """The ``given`` number, or for auto the encoder's own.
+
+    Raises InputError, naming the ``option`` to set, where the encoder has none.
+    """
+    if given != "auto":
+        return given
+    if encoder.thresholds is None:
+        raise InputError(
+            f"{option}: auto needs an encoder whose scale is known; for this one give a cosine"
+        )
+    return {
+        "clip": encoder.thresholds.clip,
+        "voice": encoder.thresholds.voice,
+        "slice": encoder.thresholds.slice,
+    }[kind]
 
 
 def cosine(a: Vector, b: Vector) -> float:
@@ -81,10 +122,3 @@ def centroid(vectors: Vector) -> Vector:
     mean = vectors.mean(axis=0)
     out: Vector = mean / max(float(np.linalg.norm(mean)), 1e-9)
     return out
-
-
-def _levelled(samples: Samples) -> Samples:
-    """Raise quiet audio to the level of the encoder's training data; never lower it."""
-    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0
-    gain = 10 ** (LEVEL_DB / 20) / max(rms, 1e-6)
-    return samples * np.float32(gain) if gain > 1 and rms > 1e-6 else samples

@@ -1,179 +1,199 @@
-"""Whether a candidate is worth learning from, and the clips and ledger that follow."""
+"""Whether a candidate is worth learning from: its figures against the thresholds."""
 
 import dataclasses
+import functools
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from vc_common import audio, ledger, quality, speakers
-from vc_common.audio import ENGINE_RATE, TTS_RATE, Samples
+from vc_common import audio, quality, speakers
+from vc_common.audio import ENGINE_RATE, Samples
 from vc_common.ledger import Reason
-from vc_common.manifests import Clip, LedgerRow, Segment
+from vc_common.manifests import Word
+from vc_curate import figures
+from vc_curate.corrections import Correction
 from vc_curate.cut import Candidate
+from vc_curate.figures import letters_a_second
 
-CEILING = 10 ** (-1 / 20)  # peak that loudness normalisation may reach: -1 dBFS
-FADE = 0.01  # seconds of fade at either end, against clicks
-FULL_SCALE = 0.999
-FASTEST = 28.0  # characters a second; faster text was not spoken
+FASTEST = 28.0  # letters a second of speech; faster text was not spoken
 REPETITIVE = 2.4  # compression ratio above which Whisper itself distrusts its text
+CLEAN = 2.2  # DNSMOS that a clean recording's clips reach
+SPREAD = 0.5  # DNSMOS by which clips of one recording lie below its median
 NOT_SPEECH = 0.9  # no-speech probability above which the words were imagined
-
-# What becomes of a segment's seconds that no clip took.
-REASONS = {
-    "silence": Reason.SILENCE,
-    "music": Reason.MUSIC,
-    "other": Reason.OTHER_SPEAKER,
-    "overlap": Reason.OVERLAP,
-    "uncertain": Reason.UNCERTAIN_SPEAKER,
-    "target": Reason.TOO_SHORT,
-}
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Thresholds of a clip; see ``vc-curate --help``."""
+    """Thresholds of a clip; see ``vc-curate --help``.
+
+    With ``min_dnsmos`` None a clip's DNSMOS is measured and rules nothing out by itself.
+    """
 
     min_similarity: float
     min_confidence: float
-    min_dnsmos: float
+    min_dnsmos: float | None
+    min_snr: float
+    min_bandwidth: float
     max_clipped: float
+    max_disagreement: float
     language: str
-    loudness: float
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate with its figures; ``reason`` is None when it is kept.
+    """A candidate, what was measured of it, and why it is not kept (None: it is).
 
-    ``samples`` [frames] at 24 kHz, loudness-normalised; empty when dropped.
+    Measuring ends at the first figure that rules a candidate out. One that people ``forced`` is
+    kept whatever is measured.
     """
 
     candidate: Candidate
     reason: Reason | None
-    samples: Samples
-    language: str
-    similarity: float = math.nan
-    confidence: float = math.nan
-    dnsmos: float = math.nan
-    loudness: float = math.nan
+    text: str
+    written: str
+    text_from: str
+    figures: dict[str, float]
+    forced: bool = False
 
 
-def judge(
-    candidate: Candidate,
-    samples: Samples,
-    rate: int,
-    encoder: speakers.SpeakerEncoder,
-    reference: speakers.Vector,
-    rules: Rules,
-) -> Judged:
-    """Measure a candidate of ``samples`` [frames] at ``rate``; cheap tests come first."""
-    cut = samples[round(candidate.start * rate) : round(candidate.end * rate)]
-    confidence = float(np.mean([word.confidence for word in candidate.words]))
-    dropped = Judged(
-        candidate, None, np.zeros(0, np.float32), rules.language, confidence=confidence
-    )
-    reason = _text_fault(candidate, rules.language)
-    if reason is None and confidence < rules.min_confidence:
-        reason = Reason.LOW_CONFIDENCE
-    if reason is None and float(np.mean(np.abs(cut) >= FULL_SCALE)) > rules.max_clipped:
-        reason = Reason.CLIPPED
-    if reason is not None:
-        return dataclasses.replace(dropped, reason=reason)
-    heard = audio.resample(cut, rate, ENGINE_RATE)
-    similarity = speakers.cosine(encoder.embed(heard), reference)
-    if similarity < rules.min_similarity:
-        return dataclasses.replace(dropped, reason=Reason.LOW_SIMILARITY, similarity=similarity)
-    mos = quality.dnsmos(heard)
-    if mos < rules.min_dnsmos:
-        return dataclasses.replace(
-            dropped, reason=Reason.LOW_QUALITY, similarity=similarity, dnsmos=mos
+@dataclass(frozen=True)
+class Test:
+    """One figure: how it is measured, within which bounds it is good, what else is the reason."""
+
+    name: str
+    measure: Callable[[], float]
+    reason: Reason
+    least: float = -math.inf
+    most: float = math.inf
+
+
+class Judge:
+    """The engines, the target's voice and the rules."""
+
+    def __init__(
+        self, encoder: speakers.SpeakerEncoder, target: speakers.Vector, rules: Rules
+    ) -> None:
+        """``target`` is the embedding of the reference."""
+        self._encoder = encoder
+        self._target = target
+        self._rules = rules
+
+    def judge(
+        self, candidate: Candidate, samples: Samples, rate: int, told: Correction | None
+    ) -> Judged:
+        """Judge a candidate whose sound is ``samples`` [frames]; people have the last word.
+
+        A clip that they keep is measured and kept, a text that they gave is believed.
+        """
+        right = told.text if told else ""
+        forced = told is not None and told.keep is True
+        measured: dict[str, float] = {}
+        reason = None if right else _text_fault(candidate.words, self._rules.language)
+        if told and told.keep is False:
+            reason = Reason.BY_HAND
+        tests = [*([] if right else self._text_tests(candidate)), *self._tests(samples, rate)]
+        for test in tests:
+            if reason is not None and not forced:
+                break
+            measured[test.name] = value = test.measure()
+            if not test.least <= value <= test.most:
+                reason = test.reason
+        return Judged(
+            candidate,
+            None if forced else reason,
+            right or candidate.text,
+            right or candidate.written,
+            "corrected" if right else _origin(candidate.words),
+            measured | {"rate": letters_a_second(right or candidate.text, candidate.speech)},
+            forced,
         )
-    finished, loudness = _normalise(audio.resample(cut, rate, TTS_RATE), rules.loudness)
-    return Judged(candidate, None, finished, rules.language, similarity, confidence, mos, loudness)
+
+    def _text_tests(self, candidate: Candidate) -> list[Test]:
+        words, rules = candidate.words, self._rules
+        compared = [word.disagreement for word in words if word.disagreement is not None]
+        tests = [
+            Test(
+                "confidence",
+                lambda: float(np.mean([word.confidence for word in words])),
+                Reason.LOW_CONFIDENCE,
+                least=rules.min_confidence,
+            ),
+            Test(
+                "rate",
+                lambda: letters_a_second(candidate.text, candidate.speech),
+                Reason.HALLUCINATION,
+                most=FASTEST,
+            ),
+        ]
+        if compared:
+            differ, most = Reason.CAPTIONS_DIFFER, rules.max_disagreement
+            tests.append(Test("disagreement", lambda: float(np.mean(compared)), differ, most=most))
+        return tests
+
+    def _tests(self, samples: Samples, rate: int) -> list[Test]:
+        """Of the sound; what costs least comes first."""
+        rules = self._rules
+        heard = functools.cache(lambda: audio.resample(samples, rate, ENGINE_RATE))
+        return [
+            Test(
+                "clipped", lambda: figures.clipped(samples), Reason.CLIPPED, most=rules.max_clipped
+            ),
+            Test("snr", lambda: figures.snr(samples, rate), Reason.LOW_SNR, least=rules.min_snr),
+            Test(
+                "bandwidth",
+                lambda: figures.bandwidth(samples, rate),
+                Reason.LOW_BANDWIDTH,
+                least=rules.min_bandwidth,
+            ),
+            Test(
+                "similarity",
+                lambda: speakers.cosine(self._encoder.embed(heard()), self._target),
+                Reason.LOW_SIMILARITY,
+                least=rules.min_similarity,
+            ),
+            Test(
+                "dnsmos",
+                lambda: quality.dnsmos(heard()),
+                Reason.LOW_QUALITY,
+                least=-math.inf if rules.min_dnsmos is None else rules.min_dnsmos,
+            ),
+        ]
 
 
-def write_clips(
-    folder: Path, kept: Sequence[Judged], voice: str, source: str, licence: str
-) -> list[Clip]:
-    """Write each clip as 24 kHz FLAC into ``folder``; returns their rows in order of time."""
-    clips = []
-    for one in kept:
-        name = clip_name(source, one.candidate)
-        audio.write(folder / f"{name}.flac", one.samples, TTS_RATE)
-        clips.append(
-            Clip(
-                clip=name,
-                file_name=f"{name}.flac",
-                text=one.candidate.text,
-                voice=voice,
-                source=source,
-                start=round(one.candidate.start, 6),
-                end=round(one.candidate.end, 6),
-                seconds=round(len(one.samples) / TTS_RATE, 6),
-                language=one.language,
-                licence=licence,
-                similarity=round(one.similarity, 4),
-                confidence=round(one.confidence, 4),
-                dnsmos=round(one.dnsmos, 3),
-                loudness=round(one.loudness, 2),
-            )
-        )
-    return clips
+def usual_dnsmos(judged: Sequence[Judged]) -> float | None:
+    """The median DNSMOS of the candidates that passed every test; None without any."""
+    passed = [one.figures["dnsmos"] for one in judged if one.reason is None and not one.forced]
+    return round(float(np.median(passed)), 3) if passed else None
 
 
-def ledger_rows(
-    segments: Sequence[Segment],
-    dropped: Sequence[LedgerRow],
-    judged: Sequence[Judged],
-    source: str,
-) -> list[LedgerRow]:
-    """Every second of the source: segments, over them what could not be cut, over that clips."""
-    base = [LedgerRow(s.start, s.end, False, REASONS[s.label].value) for s in segments]
-    fates = [
-        LedgerRow(one.candidate.start, one.candidate.end, False, one.reason.value)
-        if one.reason
-        else LedgerRow(
-            one.candidate.start, one.candidate.end, True, clip=clip_name(source, one.candidate)
-        )
+def without_the_worst(judged: Sequence[Judged]) -> list[Judged]:
+    """The same, but for clips that sound much worse than their recording does.
+
+    The threshold is what clean recordings reach; or, in a noisy room, what lies far below the
+    recording's own median: one threshold for all would leave nothing of it.
+    """
+    usual = usual_dnsmos(judged)
+    least = CLEAN if usual is None else min(CLEAN, usual - SPREAD)
+    return [
+        dataclasses.replace(one, reason=Reason.LOW_QUALITY)
+        if one.reason is None and not one.forced and one.figures["dnsmos"] < least
+        else one
         for one in judged
     ]
-    tiled = ledger.tile(base, [*dropped, *fates])
-    return [
-        dataclasses.replace(row, start=round(row.start, 6), end=round(row.end, 6)) for row in tiled
-    ]
 
 
-def clip_name(source: str, candidate: Candidate) -> str:
-    """Stable under changes elsewhere in the recording: source and start in milliseconds."""
-    return f"{source}-{round(candidate.start * 1000):08d}"
-
-
-def _text_fault(candidate: Candidate, language: str) -> Reason | None:
-    """Why the text cannot be what was said, if so."""
-    if sum(word.language == language for word in candidate.words) * 2 < len(candidate.words):
+def _text_fault(words: Sequence[Word], language: str) -> Reason | None:
+    """Why the words cannot be what was said, if so."""
+    if sum(word.language == language for word in words) * 2 < len(words):
         return Reason.WRONG_LANGUAGE
-    fast = len(candidate.text) / (candidate.end - candidate.start) > FASTEST
-    repeated = max(word.compression for word in candidate.words) > REPETITIVE
-    imagined = max(word.no_speech for word in candidate.words) > NOT_SPEECH
-    return Reason.HALLUCINATION if fast or repeated or imagined else None
+    repeated = max(word.compression for word in words) > REPETITIVE
+    imagined = max(word.no_speech for word in words) > NOT_SPEECH
+    doubted = any(word.doubt for word in words)
+    return Reason.HALLUCINATION if repeated or imagined or doubted else None
 
 
-def _normalise(samples: Samples, wanted: float) -> tuple[Samples, float]:
-    """Samples at ``wanted`` LUFS (ITU-R BS.1770), lower where the peak would pass -1 dBFS."""
-    import pyloudnorm
-
-    faded = samples.copy()
-    size = round(FADE * TTS_RATE)
-    ramp = np.linspace(0, 1, size, dtype=np.float32)
-    faded[:size] *= ramp
-    faded[-size:] *= ramp[::-1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        measured = float(pyloudnorm.Meter(TTS_RATE).integrated_loudness(faded))
-    peak = float(np.abs(faded).max())
-    gain_db = min(wanted - measured, 20 * math.log10(CEILING / max(peak, 1e-6)))
-    return faded * np.float32(10 ** (gain_db / 20)), measured + gain_db
+def _origin(words: Sequence[Word]) -> str:
+    """Whose text it is: of the captions, when most words come from there."""
+    return "captions" if sum(word.captioned for word in words) * 2 > len(words) else "heard"

@@ -1,7 +1,7 @@
 """Parquet files with the audio inside, and the card that stands beside them."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ Use this voice only within that consent. Speech made from it must be labelled as
 |---|---|---|
 {split_rows}
 
-Split by {how}. Text: Whisper, not corrected by people.
+Split by {how}. Texts are as they are said, `written` as they are written: {texts}.
 
 ## Sources
 
@@ -42,6 +42,13 @@ Split by {how}. Text: Whisper, not corrected by people.
 |---|---|---|---|
 {source_rows}
 """
+
+
+TEXTS = {
+    "heard": "{} heard by Whisper and not checked by people",
+    "captions": "{} from the recordings' captions",
+    "corrected": "{} corrected by people",
+}
 
 
 def write_parquet(folder: Path, splits: Splits, places: Mapping[str, Path]) -> None:
@@ -70,6 +77,7 @@ def card(voice: str, consent: str, language: str, splits: Splits, how: str) -> s
         consent=consent,
         language=language,
         how=how,
+        texts=_texts(every),
         data_files="\n".join(
             f"  - {{split: {name}, path: data/{name}-*.parquet}}" for name in splits if splits[name]
         ),
@@ -79,6 +87,12 @@ def card(voice: str, consent: str, language: str, splits: Splits, how: str) -> s
         ),
         source_rows="\n".join(_source_row(name, every) for name in sources),
     )
+
+
+def _texts(clips: Sequence[Clip]) -> str:
+    """How the texts were made, with counts."""
+    counts = {name: sum(clip.text_from == name for clip in clips) for name in TEXTS}
+    return ", ".join(TEXTS[name].format(count) for name, count in counts.items() if count)
 
 
 def _source_row(name: str, clips: list[Clip]) -> str:

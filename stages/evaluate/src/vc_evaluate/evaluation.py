@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     dtype = csm.speaking_dtype(device)
     model = csm.load(args.base_model, device, dtype, adapter=str(args.adapter))
     language = texts[0].language
-    encoder = speakers.SpeakerEncoder(args.encoder, device)
+    encoder = speakers.load(args.encoder, device)
     judge = Judge(encoder, hear, target or [reference], language)
     context = []
     if any(name.endswith("+context") for name in args.variants):

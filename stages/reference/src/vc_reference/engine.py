@@ -2,108 +2,188 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import soundfile
-
-from vc_common import audio, files, log, quality, speakers, vad
+from vc_common import audio, files, log, overlap, quality, speakers, vad
 from vc_common.audio import ENGINE_RATE, TTS_RATE, Samples
 from vc_common.errors import InputError
-from vc_reference import checks
+from vc_common.speakers import SpeakerEncoder
+from vc_reference import checks, proposals
+from vc_reference.checks import Ears, Limits
+from vc_reference.slices import MARGIN, Piece, Slice, UnfitError, cut, joined, read
 
 logger = log.get("reference")
 
-Slice = tuple[float, float]  # seconds; the end is infinite for "to the end"
-
-MARGIN = 0.1  # seconds kept before the first and after the last speech
-PAUSE = 0.3  # seconds between joined slices
-FADE = 0.01  # seconds, so that cuts do not click
-PEAK = 0.98  # of full scale: resampling may overshoot what was full
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a reference must reach; each is an option of the command of the same name."""
-
-    min_seconds: float = 3.0
-    max_seconds: float = 30.0
-    min_dnsmos: float = 2.0
-    max_clipped: float = 0.001
-    min_cosine: float = 0.75
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One slice as it was cut: mono ``samples`` at ``rate``; times in seconds of the recording."""
-
-    file: Path
-    start: float
-    end: float
-    samples: Samples
-    rate: int
-    clipped: float
+AROUND = 3.0  # seconds: who begins to speak at a slice's edge is heard only with what follows
 
 
 def make(
-    recordings: Sequence[Path],
     slices: Sequence[Slice],
     output: Path,
     limits: Limits,
     *,
     encoder: str = speakers.DEFAULT_ENCODER,
-    name: str | None = None,
+    overlap_model: str = overlap.DEFAULT_MODEL,
     hearing: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write the reference as 24 kHz mono WAV and its figures beside it, as ``.json``.
 
-    ``hearing`` is the Whisper model and language that give its text.
-
-    All ``slices`` are of the one recording, or there is one for each of several; without any
-    the recordings are taken whole. Returns the figures. Raises InputError, naming the limit
-    and the mend, when the slices are not to be had or do not make a reference.
+    ``hearing`` is the Whisper model and language that give its text. Returns the figures. Raises
+    InputError, naming the slice, the limit and the mend, and where it can a better slice, when
+    the slices are not to be had or do not make a reference.
     """
     if output.suffix.lower() != ".wav":
         raise InputError(f"{output}: the output is WAV; name it .wav")
-    pieces: list[Piece] = []
-    left = limits.max_seconds
-    for recording, wanted in _paired(recordings, slices):
-        if left <= MARGIN:
-            logger.warning("reference: %.0f s are enough; later slices left out", left)
-            break
-        pieces.append(_cut(recording, wanted, left, name or str(recording)))
-        left -= pieces[-1].end - pieces[-1].start
-    shown = name or ", ".join(dict.fromkeys(str(piece.file) for piece in pieces))
-    where = f"reference {_spoken(pieces)} s of {shown}"
-
-    heard = _joined(pieces, ENGINE_RATE)
-    speech = vad.speech_spans(heard)
-    figures = {
-        "seconds": round(len(heard) / ENGINE_RATE, 3),
-        "speech_seconds": round(vad.total(speech), 3),
-        "clipped": round(max(piece.clipped for piece in pieces), 6),
-        "dnsmos": round(quality.dnsmos(heard), 3),
-        "min_cosine": checks.least_likeness(heard, speech, speakers.SpeakerEncoder(encoder)),
-    }
-    _check(where, figures, limits)
-
+    ears = Ears(speakers.load(encoder), overlap_model)
+    try:
+        pieces = _cut_all(slices, limits)
+        heard, figures = _checked(pieces, limits, ears)
+    except UnfitError as error:
+        raise InputError(f"{error}{_better(error.at, limits, ears)}") from None
+    names = list(dict.fromkeys(piece.wanted.name for piece in pieces))
     told = {
-        "source": name,
-        "slices": [
-            {"file": piece.file.name, "start": round(piece.start, 3), "end": round(piece.end, 3)}
-            for piece in pieces
-        ],
-        "rate": TTS_RATE,
+        "source": ", ".join(names),
         **figures,
+        "rate": TTS_RATE,
         "encoder": encoder,
         "text": _text(heard, *hearing) if hearing else "",
     }
     with files.atomic(output) as partial:
-        audio.write(partial, _joined(pieces, TTS_RATE), TTS_RATE)
+        audio.write(partial, joined(pieces, TTS_RATE), TTS_RATE)
         files.write_json(output.with_suffix(".json"), told)
     return told
+
+
+def paired(
+    recordings: Sequence[Path], names: Sequence[str], spans: Sequence[tuple[float, float]]
+) -> list[Slice]:
+    """The slices: all of the one recording, one of each of several, or whole recordings.
+
+    ``names`` are what messages call the recordings: one for each, one for all, or none.
+    """
+    if not spans:
+        spans = [(0.0, math.inf)] * len(recordings)
+    if len(recordings) == 1:
+        recordings = [recordings[0]] * len(spans)
+    if len(recordings) != len(spans):
+        raise InputError(
+            f"reference: {len(spans)} slices for {len(recordings)} recordings; "
+            "give one recording, or one slice for each"
+        )
+    called = list(names) or [str(recording) for recording in recordings]
+    if len(called) == 1:
+        called *= len(recordings)
+    if len(called) != len(recordings):
+        raise InputError(
+            f"reference: {len(called)} names for {len(recordings)} slices; "
+            "give one --name for all, or one for each"
+        )
+    return [
+        Slice(recording, name, *span)
+        for recording, name, span in zip(recordings, called, spans, strict=True)
+    ]
+
+
+def _cut_all(slices: Sequence[Slice], limits: Limits) -> list[Piece]:
+    """The slices' pieces, as many as there is room for."""
+    pieces: list[Piece] = []
+    left = limits.max_seconds
+    for number, wanted in enumerate(slices):
+        if left <= MARGIN:
+            logger.warning(
+                "reference: %.0f s are enough; the last %d slices are left out",
+                limits.max_seconds,
+                len(slices) - number,
+            )
+            break
+        pieces.append(cut(wanted, left))
+        left -= pieces[-1].end - pieces[-1].start
+    return pieces
+
+
+def _checked(pieces: Sequence[Piece], limits: Limits, ears: Ears) -> tuple[Samples, dict[str, Any]]:
+    """The reference at 16 kHz and its figures; raises UnfitError for the first limit not kept."""
+    least = ears.least_cosine(limits)
+    heard = joined(pieces, ENGINE_RATE)
+    speech = vad.speech_spans(heard)
+    seconds = vad.total(speech)
+    if complaint := checks.too_short(seconds, limits):
+        raise UnfitError(f"{_spoken(pieces)}: {complaint}", pieces[0].wanted)
+    told = []
+    for piece in pieces:
+        if complaint := checks.distorted(piece.clipped, limits):
+            raise UnfitError(f"{_spoken([piece])}: {complaint}", piece.wanted)
+        mos = quality.dnsmos(piece.heard)
+        if complaint := checks.noisy(mos, limits):
+            raise UnfitError(f"{_spoken([piece])}: {complaint}", piece.wanted)
+        told.append(_facts(piece, mos, _overlap_seconds(piece, ears)))
+        if complaint := checks.two_at_once(told[-1]["overlap_seconds"], limits):
+            raise UnfitError(f"{_spoken([piece])}: {complaint}", piece.wanted)
+    alike = _alike(pieces, limits, ears.encoder, least)
+    stretch = checks.least_likeness(heard, speech, ears.encoder)
+    if complaint := checks.several_voices(stretch, least):
+        raise UnfitError(f"{_spoken(pieces)}: {complaint}", pieces[0].wanted)
+    return heard, {
+        "slices": told,
+        "seconds": round(len(heard) / ENGINE_RATE, 3),
+        "speech_seconds": round(seconds, 3),
+        "clipped": max(facts["clipped"] for facts in told),
+        "dnsmos": min(facts["dnsmos"] for facts in told),
+        "snr_db": min(facts["snr_db"] for facts in told),
+        "min_cosine": stretch,
+        "min_cosine_of_slices": alike,
+    }
+
+
+def _alike(
+    pieces: Sequence[Piece], limits: Limits, encoder: SpeakerEncoder, least: float
+) -> float | None:
+    """How like the others the odd one of several pieces is; raises UnfitError where too little."""
+    if len(pieces) < 2:
+        return None
+    odd, cosine = checks.stranger([encoder.embed(piece.heard) for piece in pieces])
+    short = min(piece.end - piece.start for piece in pieces) < checks.SURE
+    if short and limits.min_cosine == "auto" and encoder.thresholds:
+        least = encoder.thresholds.clip
+    if cosine < least:
+        raise UnfitError(
+            f"{_spoken([pieces[odd]])}: another speaker than in the other slices, as it seems: "
+            f"only {cosine:.2f} like them, below {least:g} (--min-cosine); "
+            "choose slices of one person",
+            pieces[odd].wanted,
+        )
+    return cosine
+
+
+def _overlap_seconds(piece: Piece, ears: Ears) -> float:
+    """Seconds of two people at once in the piece, heard with what is around it."""
+    since = max(0.0, piece.start - AROUND)
+    samples, rate, _ = read(piece.wanted.recording, since, piece.end + AROUND)
+    double = ears.overlaps(audio.resample(samples, rate, ENGINE_RATE))
+    start, end = piece.start - since, piece.end - since
+    return sum(max(0.0, min(end, to) - max(start, at)) for at, to in double)
+
+
+def _facts(piece: Piece, dnsmos: float, overlap_seconds: float) -> dict[str, Any]:
+    return {
+        "file": piece.wanted.recording.name,
+        "source": piece.wanted.name,
+        "start": round(piece.start, 3),
+        "end": round(piece.end, 3),
+        "clipped": round(piece.clipped, 6),
+        "dnsmos": round(dnsmos, 3),
+        "snr_db": checks.snr_db(piece.heard),
+        "overlap_seconds": round(overlap_seconds, 3),
+    }
+
+
+def _better(unfit: Slice, limits: Limits, ears: Ears) -> str:
+    """The end of the message: what near the unfit slice would do instead."""
+    found = proposals.near(unfit, limits, ears)
+    if found is None:
+        return ""
+    return f"; {found.start:.1f}-{found.end:.1f} s would serve better (DNSMOS {found.dnsmos:.2f})"
 
 
 def _text(heard: Samples, model: str, language: str) -> str:
@@ -113,104 +193,7 @@ def _text(heard: Samples, model: str, language: str) -> str:
     return Transcriber(model, "cpu").hear(heard, language).text
 
 
-def _paired(recordings: Sequence[Path], slices: Sequence[Slice]) -> list[tuple[Path, Slice]]:
-    """Each slice with its recording."""
-    if not slices:
-        return [(recording, (0.0, math.inf)) for recording in recordings]
-    if len(recordings) == 1:
-        return [(recordings[0], wanted) for wanted in slices]
-    if len(recordings) == len(slices):
-        return list(zip(recordings, slices, strict=True))
-    raise InputError(
-        f"reference: {len(slices)} slices for {len(recordings)} recordings; "
-        "give one recording, or one slice for each"
-    )
-
-
-def _cut(recording: Path, wanted: Slice, longest: float, shown: str) -> Piece:
-    """The slice from its first speech to its last, or to a pause before it gets too long."""
-    start, end = wanted
-    span = f"reference {start:g}-{end:g} s" if end < math.inf else f"reference from {start:g} s"
-    if end <= start:
-        raise InputError(f"{span} of {shown}: ends before it starts; set reference.end above start")
-    if recording.is_dir():
-        raise InputError(f"{recording}: is a folder; give a recording in it")
-    samples, rate, duration = _read(recording, start, min(end, start + longest))
-    # A slice may name the end as rounded, up to a tenth of a second too late.
-    if start >= duration or (end < math.inf and end > duration + MARGIN):
-        raise InputError(
-            f"{span} lies outside {shown} ({duration:.1f} s): set reference.start/end within it"
-        )
-    heard = audio.resample(samples, rate, ENGINE_RATE)
-    speech = vad.speech_spans(heard, pad=0)
-    if not speech:
-        raise InputError(f"{span} of {shown}: holds no speech; set reference.start/end to some")
-    length = len(samples) / rate
-    if min(end, duration) - start > longest:
-        if len(speech) > 1 and speech[-1][1] > length - MARGIN:
-            # The word that the limit cut through is not the last one of a reference.
-            speech.pop()
-        logger.warning(
-            "%s of %s: longer than %.1f s, so its beginning is used", span, shown, longest
-        )
-    first, last = max(0.0, speech[0][0] - MARGIN), min(length, speech[-1][1] + MARGIN)
-    kept = samples[round(first * rate) : round(last * rate)]
-    return Piece(recording, start + first, start + last, kept, rate, checks.clipped(kept))
-
-
-def _read(recording: Path, start: float, end: float) -> tuple[Samples, int, float]:
-    """Mono samples of [start, end) seconds, their rate, and the duration of the recording."""
-    try:
-        info = soundfile.info(recording)
-        samples, rate = audio.read_span(recording, start, min(end, info.duration))
-    except soundfile.LibsndfileError:
-        # Not a format of libsndfile, a damaged file, or no audio at all: ffmpeg knows which.
-        whole, rate = audio.read(recording)
-        return whole[round(start * rate) : round(end * rate)], rate, len(whole) / rate
-    return samples, rate, info.duration
-
-
-def _joined(pieces: Sequence[Piece], rate: int) -> Samples:
-    """All pieces at ``rate``, faded in and out, with pauses between them, below full scale."""
-    parts: list[Samples] = []
-    for piece in pieces:
-        part = audio.resample(piece.samples, piece.rate, rate).copy()
-        length = min(round(FADE * rate), len(part) // 2)
-        ramp = np.linspace(0, 1, length, dtype=np.float32)
-        part[:length] *= ramp
-        part[len(part) - length :] *= ramp[::-1]
-        parts += [part, np.zeros(round(PAUSE * rate), np.float32)]
-    joined = np.concatenate(parts[:-1])
-    peak = float(np.max(np.abs(joined)))
-    return joined * np.float32(PEAK / peak) if peak > PEAK else joined
-
-
-def _check(where: str, figures: dict[str, Any], limits: Limits) -> None:
-    """Raise InputError for the first limit that is not kept."""
-    speech, clipped, mos = figures["speech_seconds"], figures["clipped"], figures["dnsmos"]
-    if speech < limits.min_seconds:
-        raise InputError(
-            f"{where}: {speech:.1f} s of speech are fewer than {limits.min_seconds:g} "
-            "(--min-seconds); set reference.start/end to a longer stretch"
-        )
-    if clipped > limits.max_clipped:
-        raise InputError(
-            f"{where}: {clipped:.2%} of its samples are clipped, more than "
-            f"{limits.max_clipped:.2%} (--max-clipped); choose a stretch that is not distorted"
-        )
-    if mos < limits.min_dnsmos:
-        raise InputError(
-            f"{where}: DNSMOS {mos:.2f} is below {limits.min_dnsmos:g} (--min-dnsmos); "
-            "choose a stretch without noise or music"
-        )
-    likeness = figures["min_cosine"]
-    if likeness is not None and likeness < limits.min_cosine:
-        raise InputError(
-            f"{where}: more than one speaker, as it seems: a stretch is only {likeness:.2f} like "
-            f"the rest, below {limits.min_cosine:g} (--min-cosine); "
-            "set reference.start/end to where one person speaks"
-        )
-
-
 def _spoken(pieces: Sequence[Piece]) -> str:
-    return ", ".join(f"{piece.start:.1f}-{piece.end:.1f}" for piece in pieces)
+    """The pieces as messages name them."""
+    spans = [f"{piece.start:.1f}-{piece.end:.1f} s of {piece.wanted.name}" for piece in pieces]
+    return f"reference {', '.join(spans)}"

@@ -46,7 +46,7 @@ def timeline(rows: Sequence[LedgerRow]) -> list[Line]:
 
 def _mark(row: LedgerRow, first: float, last: float, origin: float) -> Markup:
     name = "kept" if row.kept else row.reason
-    told = f"{words.reason(name)}{f' as {row.clip}' if row.clip else ''}"
+    told = words.reason(name) + (f" ({words.fate(row)})" if row.clip else "")
     return Markup(
         '<rect class="r-{}" x="{}" width="{}" height="10"><title>{:.2f}–{:.2f} s: {}</title></rect>'
     ).format(name, round(first - origin, 6), round(last - first, 6), row.start, row.end, told)

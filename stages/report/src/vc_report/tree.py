@@ -165,7 +165,9 @@ def _source(
     name = str(entry.get("id") or entry.get("url", ""))
     place = work / voice / name
     facts = _object(place / "source.json", notes)
-    rows = _rows(folder / "clips" / name / "ledger.jsonl", LedgerRow, notes)
+    rows = _ledger(folder, name, notes)
+    clips = _rows(folder / "clips" / name / "metadata.jsonl", Clip, notes)
+    kept = {row.clip for row in rows if row.kept}
     reached = [stage for stage, file in STEPS if (place / file).is_file()]
     return Source(
         id=name,
@@ -174,10 +176,22 @@ def _source(
         licence=str(facts.get("licence") or entry.get("licence") or ""),
         seconds=rows[-1].end if rows else _number(facts.get("duration")),
         rows=rows,
-        clips=_rows(folder / "clips" / name / "metadata.jsonl", Clip, notes),
+        clips=[clip for clip in clips if not rows or clip.clip in kept],
         failures=failures.of_source(work, folder / "clips", voice, name),
         reached=reached[-1] if reached else "",
     )
+
+
+def _ledger(folder: Path, source: str, notes: list[str]) -> list[LedgerRow]:
+    """The latest ledger of a source: the whole voice's, its own, or that of one without clips."""
+    clips = folder / "clips"
+    places = (
+        folder / "dataset" / "ledger" / f"{source}.jsonl",
+        clips / source / "ledger.jsonl",
+        clips / f"{source}.ledger.jsonl",
+    )
+    found = next((path for path in places if path.is_file()), None)
+    return _rows(found, LedgerRow, notes) if found else []
 
 
 def _name_missing(voice: Voice) -> None:

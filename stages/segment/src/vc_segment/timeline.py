@@ -1,40 +1,35 @@
-"""From named pieces to rows that tile the recording."""
+"""From decided pieces to rows that tile the recording."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from vc_common.audio import ENGINE_RATE, Samples, rms_db
 from vc_common.manifests import Segment
-from vc_segment.activity import STEP, Heard, flagged_runs, to_frame
-from vc_segment.diarize import Piece, Voices
+from vc_common.overlap import STEP
+from vc_segment.activity import Heard, Shares, flagged_runs
+from vc_segment.decide import Named
 
-BRIDGE = 0.3  # seconds: a short piece that is nobody's goes to a neighbour this near
 MUSIC_DB = -50.0  # dBFS of what separation took away, above which a pause is music
 
 
 def rows(
     duration: float,
-    removed: Samples | None,
+    removed: Shares | None,
     heard: Heard,
-    voices: Voices,
+    named: Sequence[Named],
     min_margin: float,
 ) -> list[Segment]:
     """Rows tiling [0, ``duration``) seconds: labels, and for voices similarity and margin.
 
-    ``removed`` is what separation took away, at 16 kHz, or None when unknown.
+    ``removed`` [frames] is the power of what separation took away, or None when unknown.
     """
-    named = _adopt(voices.pieces)
-    spoken = [_spoken_row(piece, voices.target, min_margin) for piece in named]
-    covered = np.zeros(len(heard.speech), bool)
+    covered = heard.overlap.copy()
     for piece in named:
         covered[piece.first : piece.last] = True
-    double = [_row(a, b, "overlap") for a, b in flagged_runs(heard.overlap & ~covered)]
-    covered |= heard.overlap
+    spoken = [_spoken_row(piece, min_margin) for piece in named]
+    double = [_row(a, b, "overlap") for a, b in flagged_runs(heard.overlap)]
     quiet = [_row(a, b, _quiet_label(a, b, removed)) for a, b in flagged_runs(~covered)]
-    ordered = sorted([*spoken, *double, *quiet], key=lambda row: row.start)
-    return _closed(ordered, duration)
+    return _closed(sorted([*spoken, *double, *quiet], key=lambda row: row.start), duration)
 
 
 def seconds_by_label(made: Sequence[Segment]) -> dict[str, float]:
@@ -45,48 +40,28 @@ def seconds_by_label(made: Sequence[Segment]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in sorted(sums.items())}
 
 
-def _adopt(pieces: Sequence[Piece]) -> list[Piece]:
-    """Give pieces too short to tell to the one person who speaks just before or after them."""
-    out = []
-    for number, piece in enumerate(pieces):
-        near = [
-            other
-            for n in (number - 1, number + 1)
-            if 0 <= n < len(pieces)
-            for other in [pieces[n]]
-            if other.person >= 0
-            and max(piece.first - other.last, other.first - piece.last) <= to_frame(BRIDGE)
-        ]
-        if piece.person < 0 and len({other.person for other in near}) == 1:
-            # The adopted piece takes its neighbour's figures.
-            out.append(dataclasses.replace(near[0], first=piece.first, last=piece.last))
-        else:
-            out.append(piece)
-    return out
-
-
-def _spoken_row(piece: Piece, target: int, min_margin: float) -> Segment:
-    if piece.person < 0:
-        return _row(piece.first, piece.last, "uncertain")
-    label = "other"
-    if piece.person == target:
-        label = "target" if piece.margin >= min_margin else "uncertain"
+def _spoken_row(piece: Named, min_margin: float) -> Segment:
+    label = "uncertain"
+    if piece.margin >= min_margin:
+        label = "target"
+    elif piece.margin <= -min_margin:
+        label = "other"
     return Segment(
         piece.first * STEP,
         piece.last * STEP,
         label,
-        str(piece.person),
+        str(piece.person) if piece.person >= 0 else "",
         round(piece.similarity, 4),
         round(piece.margin, 4),
     )
 
 
-def _quiet_label(first: int, last: int, removed: Samples | None) -> str:
+def _quiet_label(first: int, last: int, removed: Shares | None) -> str:
     """Pauses in which separation took something loud away are music, not silence."""
     if removed is None:
         return "silence"
-    cut = removed[round(first * STEP * ENGINE_RATE) : round(last * STEP * ENGINE_RATE)]
-    return "music" if cut.size and rms_db(cut) > MUSIC_DB else "silence"
+    power = float(removed[first:last].mean()) if last > first else 0.0
+    return "music" if 10 * np.log10(max(power, 1e-12)) > MUSIC_DB else "silence"
 
 
 def _row(first: int, last: int, label: str) -> Segment:

@@ -22,13 +22,25 @@ def build_parser() -> argparse.ArgumentParser:
         default="htdemucs",
         help="a demucs model by name (htdemucs, htdemucs_ft, ...), a folder with demucs .th files "
         "(FOLDER or FOLDER/NAME), package:spleeter (weights that a package ships: no download), "
-        "or none (only mix down to mono)",
+        "a separator that another package offers (NAME or NAME:ARGUMENT), or none (only mix down)",
+    )
+    parser.add_argument(
+        "--when",
+        choices=("auto", "always"),
+        default="auto",
+        help="auto listens first, and leaves alone what has no music or noise to take away",
     )
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="where to compute; auto takes a GPU if torch sees one",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "fp16"),
+        default="auto",
+        help="of demucs and Spleeter; auto is fp16 on a GPU, fp32 on a CPU",
     )
     return parser
 
@@ -37,12 +49,13 @@ def work(args: argparse.Namespace) -> Mapping[str, Any]:
     """Separate ``args.audio`` into ``args.output``; returns the figures of the run."""
     from vc_separate import engine, separators
 
-    separator = separators.load(args.model, args.device)
-    figures = engine.keep_voice(args.audio, args.output, separator)
+    separator = separators.load(args.model, args.device, args.precision)
+    figures = engine.keep_voice(args.audio, args.output, separator, args.when)
     logger.info(
-        "wrote %s (%.1f s of audio at %.1f times real time)",
+        "wrote %s (%.1f s of audio, %.1f s of it separated, at %.1f times real time)",
         args.output,
         figures["duration"],
+        figures["separated_seconds"],
         figures["times_real_time"],
     )
     return {"model": args.model, "device": separator.device, **figures}

@@ -19,6 +19,7 @@ from vc_common.errors import InputError, TryAgainError
 
 STEM = "vocals"
 OVERLAP = 0.25  # of a segment, cross-faded: the default of demucs itself
+BLOCK = 120.0  # seconds at a time, or one segment
 
 
 class DemucsSeparator:
@@ -27,9 +28,10 @@ class DemucsSeparator:
     Its ``.th`` files are pickles, which can run any code on loading: use trusted ones only.
     """
 
-    def __init__(self, name: str, repo: Path | None, device: str) -> None:
+    def __init__(self, name: str, repo: Path | None, device: str, half: bool = False) -> None:
         """Load ``name`` from the folder ``repo``, or else by demucs' own means.
 
+        With ``half`` it computes in fp16 what bears it.
         Raises TryAgainError when it cannot be fetched, InputError when it cannot be used.
         """
         self.device = device
@@ -39,6 +41,10 @@ class DemucsSeparator:
             known = ", ".join(self._model.sources)
             raise InputError(f"model {shown!r}: separates {known}, not {STEM}; choose another")
         self.rate: int | None = int(self._model.samplerate)
+        # In whole strides, so that no segment is computed for a bit of sound.
+        stride = _stride(self._model, self.rate)
+        self.block = max(1, int(BLOCK / stride)) * stride
+        self._half = half
 
     def separate(self, samples: Samples) -> Samples:
         """The voice in ``samples`` [frames, 2], in the same shape."""
@@ -48,17 +54,24 @@ class DemucsSeparator:
         # The models were trained on mixes of zero mean and unit variance.
         mean, spread = mix.mean(), mix.std(correction=0) + 1e-8
         # shifts=0: the random shift is worth 0.2 dB, and would make every run differ.
-        stems = apply_model(
-            self._model,
-            ((mix - mean) / spread)[None],
-            shifts=0,
-            split=True,
-            overlap=OVERLAP,
-            device=self.device,
-        )
-        voice = stems[0, self._model.sources.index(STEM)].cpu() * spread + mean
+        with torch.autocast(self.device, torch.float16, enabled=self._half):
+            stems = apply_model(
+                self._model,
+                ((mix - mean) / spread)[None],
+                shifts=0,
+                split=True,
+                overlap=OVERLAP,
+                device=self.device,
+            )
+        voice = stems[0, self._model.sources.index(STEM)].cpu().float() * spread + mean
         out: Samples = voice.expand(2, -1).T.numpy()
         return out
+
+
+def _stride(model: Any, rate: int) -> float:
+    """Seconds from one segment to the next, as apply_model reckons them."""
+    single = getattr(model, "models", [model])[0]
+    return int((1 - OVERLAP) * int(rate * single.segment)) / rate
 
 
 def _loaded(name: str, repo: Path | None) -> Any:

@@ -1,130 +1,101 @@
-"""Runs a separator over a recording of any length, rate and channel count, block by block."""
+"""The voice of a recording of any length, rate and channel count, in a file of the same timing."""
 
-import contextlib
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from vc_common import audio, files, log
 from vc_common.audio import Samples
-from vc_common.errors import InputError, ToolError
-from vc_separate.separators import Separator
+from vc_common.errors import InputError
+from vc_separate import blocks, listen
+from vc_separate.separators import PassThrough, Separator
 
-# Blocks bound the memory. Neighbours overlap and are cross-faded, because a separator knows
-# least about what lies at the edges of its input.
-BLOCK = 60.0  # seconds
-OVERLAP = 2.0  # seconds
+logger = log.get("separate")
 
-# What libsndfile seeks in to the sample; everything else is decoded by ffmpeg first.
-_SEEKABLE = {"WAV", "WAVEX", "RF64", "FLAC", "AIFF", "OGG"}
+AUTO, ALWAYS = "auto", "always"
 
 
-def keep_voice(source: Path, target: Path, separator: Separator) -> dict[str, float]:
+def keep_voice(
+    source: Path, target: Path, separator: Separator, when: str = AUTO
+) -> dict[str, Any]:
     """Write the voice in ``source`` as mono 16-bit ``target``, of the same rate and frame count.
 
-    The suffix of ``target`` chooses FLAC or WAV. Returns duration, rate, levels in dBFS of
-    mix and voice, and speed. Raises InputError when ``source`` holds no audio.
+    The suffix of ``target`` chooses FLAC or WAV. With ``when`` auto, stretches without anything
+    to take away stay as they are. Returns duration, rate, levels in dBFS of mix and voice, what
+    was decided, and speed. Raises InputError when ``source`` holds no audio or is damaged.
     """
     if target.suffix.lower() not in (".flac", ".wav"):
         raise InputError(f"{target}: the output is FLAC or WAV; name it .flac or .wav")
     started = time.perf_counter()
-    energy = np.zeros(2)  # of the mono mix, of the voice
+    energy, separated = np.zeros(2), 0  # of the mono mix, of the voice
     # Opened before the output, so that an input that cannot be read makes no output folder.
-    with _opened(source) as recording, files.atomic(target) as partial:
-        with soundfile.SoundFile(
-            partial, "w", samplerate=recording.samplerate, channels=1, subtype="PCM_16"
-        ) as out:
-            for mix, voice in _blocks(recording, source, separator):
-                energy += np.sum(np.square([mix, voice], dtype=np.float64), axis=1)
-                out.write(np.clip(voice, -1.0, 1.0))
+    with audio.opened(source, seekable=True) as recording:
+        if recording.frames == 0:
+            raise InputError(f"{source}: holds no audio (0 frames); fetch it again")
+        heard = _heard(recording, separator, when)
+        rate = recording.samplerate
+        with (
+            files.atomic(target) as partial,
+            soundfile.SoundFile(partial, "w", rate, 1, subtype="PCM_16") as out,
+        ):
+            for pair, is_voice in _pairs(recording, separator, heard):
+                energy += np.sum(np.square(pair, dtype=np.float64), axis=1)
+                separated += pair.shape[1] if is_voice else 0
+                out.write(np.clip(pair[1], -1.0, 1.0))
             written = out.frames
-        if written != recording.frames:
-            raise InputError(f"{source}: ends early, at {written} of {recording.frames} frames")
-        rate, duration = recording.samplerate, written / recording.samplerate
     levels = 10 * np.log10(np.maximum(energy / written, 1e-12))
-    seconds = time.perf_counter() - started
+    duration = written / rate
     return {
         "duration": round(duration, 3),
         "frames": written,
         "rate": rate,
         "mix_dbfs": round(float(levels[0]), 2),
         "voice_dbfs": round(float(levels[1]), 2),
-        "times_real_time": round(duration / seconds, 2),
+        "separated_seconds": round(separated / rate, 3),
+        **_told(heard),
+        "times_real_time": round(duration / (time.perf_counter() - started), 2),
     }
 
 
-def _blocks(
-    recording: soundfile.SoundFile, source: Path, separator: Separator
-) -> Iterator[tuple[Samples, Samples]]:
-    """Yield consecutive stretches of mono mix and voice, both [frames], that make the whole."""
-    rate = recording.samplerate
-    block, overlap = round(BLOCK * rate), round(OVERLAP * rate)
-    ramp = np.linspace(0, 1, overlap, dtype=np.float32)
-    tail: Samples | None = None
-    with log.progress(total=round(recording.frames / rate), unit="s", desc="separate") as bar:
-        for start in range(0, recording.frames, block - overlap):
-            end = min(start + block, recording.frames)
-            mix = _read(recording, source, start, end)
-            voice = _separated(mix, rate, separator)
-            if tail is not None:
-                voice[:overlap] = tail * (1 - ramp) + voice[:overlap] * ramp
-            kept = end - start if end == recording.frames else end - start - overlap
-            yield mix[:kept].mean(axis=1), voice[:kept]
-            tail = voice[kept:]
-            bar.update(round(kept / rate))
-            if end == recording.frames:
-                return
+def _heard(recording: soundfile.SoundFile, separator: Separator, when: str) -> listen.Heard | None:
+    """What listening finds; None where nothing is asked or nothing could be removed."""
+    if when == ALWAYS or isinstance(separator, PassThrough):
+        return None
+    heard = listen.listen(recording, separator)
+    found = f"{heard.removed:.0f} dB of the speech would go from its pauses"
+    if heard.dirty:
+        logger.info("music or noise: %s; separating", found)
+    else:
+        logger.info("nothing to take away: at most %s; left as it is", found)
+    return heard
 
 
-def _separated(mix: Samples, rate: int, separator: Separator) -> Samples:
-    """The voice [frames] of ``mix`` [frames, channels], through the rate of the separator."""
-    stereo = mix if mix.shape[1] == 2 else np.repeat(mix.mean(axis=1, keepdims=True), 2, axis=1)
-    heard = separator.separate(audio.resample(stereo, rate, separator.rate or rate))
-    voice = audio.resample(heard.mean(axis=1), separator.rate or rate, rate)
-    # Resampling there and back may gain or lose a frame at the end.
-    missing = max(0, len(mix) - len(voice))
-    return np.pad(voice, (0, missing))[: len(mix)]
+def _pairs(
+    recording: soundfile.SoundFile, separator: Separator, heard: listen.Heard | None
+) -> Iterator[tuple[Samples, bool]]:
+    """Stretches [2, frames] of mix and result, and whether the result is a separated voice."""
+    if isinstance(separator, PassThrough) or (heard and not heard.dirty):
+        recording.seek(0)
+        for mono in audio.blocks(recording, seconds=blocks.BLOCK):
+            yield np.stack([mono, mono]), False
+    elif heard is None:
+        for pair in blocks.separated(recording, separator):
+            yield pair, True
+    else:
+        stretches = blocks.separated(recording, separator)
+        yield from listen.kept(stretches, recording.samplerate, heard.level)
 
 
-def _read(recording: soundfile.SoundFile, source: Path, start: int, end: int) -> Samples:
-    """Frames [start, end) as [frames, channels]; raises InputError where they are damaged."""
-    try:
-        recording.seek(start)
-        samples: Samples = recording.read(end - start, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise InputError(
-            f"{source}: damaged after {start / recording.samplerate:.1f} s ({error}); "
-            "fetch it again"
-        ) from None
-    if len(samples) != end - start:
-        at = (start + len(samples)) / recording.samplerate
-        raise InputError(f"{source}: ends early, at {at:.1f} s; fetch it again")
-    return samples
-
-
-@contextlib.contextmanager
-def _opened(source: Path) -> Iterator[soundfile.SoundFile]:
-    """The recording opened for seeking, decoded to a temporary WAV first where need be."""
-    if source.is_dir():
-        raise InputError(f"{source}: is a folder; give a recording")
-    with contextlib.ExitStack() as stack:
-        try:
-            recording = stack.enter_context(soundfile.SoundFile(source))
-        except soundfile.LibsndfileError:
-            recording = None
-        if recording is None or recording.format not in _SEEKABLE:
-            info = audio.probe(source)
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vc-separate-"))
-            decoded = Path(folder) / "decoded.wav"
-            try:
-                audio.convert(source, decoded, info.rate, info.channels)
-            except ToolError as error:
-                raise InputError(f"{source}: cannot be decoded ({error})") from None
-            recording = stack.enter_context(soundfile.SoundFile(decoded))
-        if recording.frames == 0:
-            raise InputError(f"{source}: holds no audio (0 frames); fetch it again")
-        yield recording
+def _told(heard: listen.Heard | None) -> dict[str, Any]:
+    """What the record says of the decision."""
+    if heard is None:
+        return {}
+    return {
+        "heard_seconds": round(heard.seconds, 3),
+        "removed_in_pauses_db": round(heard.removed, 1),
+        "limit_db": listen.LIMIT,
+    }

@@ -4,7 +4,7 @@ import importlib.resources
 from pathlib import Path
 from typing import Protocol
 
-from vc_common import models
+from vc_common import engines, models
 from vc_common.audio import Samples
 from vc_common.errors import InputError
 
@@ -16,6 +16,10 @@ class Separator(Protocol):
     """Keeps the voice of a piece of stereo audio.
 
     ``rate`` is the sample rate in Hz it wants, None for any; ``device`` is where it computes.
+    One that has an attribute ``block`` is given pieces of at most so many seconds, else 60.
+
+    Another package offers one by an entry point in ``engines.SEPARATORS``: a class that is called
+    with ``argument`` and ``device``.
     """
 
     rate: int | None
@@ -37,20 +41,30 @@ class PassThrough:
         return samples
 
 
-def load(name: str, device: str) -> Separator:
-    """The separator called ``name``; raises InputError when there is none of that name."""
+def load(name: str, device: str, precision: str = "auto") -> Separator:
+    """The separator called ``name``; raises InputError when there is none of that name.
+
+    ``precision`` (auto, fp32 or fp16) is for demucs and Spleeter; others choose their own.
+    """
+    offered = engines.find(engines.SEPARATORS, name)
+    if offered is not None:
+        make, argument = offered
+        made: Separator = make(argument=argument, device=device)
+        return made
     if name == NONE:
         return PassThrough()
     if name == SPLEETER:
         from vc_separate.spleeter import SpleeterSeparator
 
-        return SpleeterSeparator(Path(models.resolve(SPLEETER)), _device(device))
+        folder, chosen = Path(models.resolve(SPLEETER)), _device(device)
+        return SpleeterSeparator(folder, chosen, _half(precision, chosen))
     if name.startswith(models.PREFIX):
         raise InputError(f"model {name!r}: not a separator; the packaged one is {SPLEETER}")
     from vc_separate.demucs import DemucsSeparator
 
     repo, model = _demucs_model(name)
-    return DemucsSeparator(model, repo, _device(device))
+    chosen = _device(device)
+    return DemucsSeparator(model, repo, chosen, _half(precision, chosen))
 
 
 def _device(wanted: str) -> str:
@@ -61,6 +75,13 @@ def _device(wanted: str) -> str:
     if wanted == "cuda" and not there:
         raise InputError("device 'cuda': torch sees no GPU here; use --device auto or cpu")
     return "cuda" if there and wanted != "cpu" else "cpu"
+
+
+def _half(precision: str, device: str) -> bool:
+    """Whether to compute in fp16; raises InputError on a CPU, where it is slower and worse."""
+    if precision == "fp16" and device == "cpu":
+        raise InputError("precision 'fp16': wants a GPU; use --precision auto or fp32")
+    return device != "cpu" and precision != "fp32"
 
 
 def _demucs_model(name: str) -> tuple[Path | None, str]:
@@ -77,9 +98,10 @@ def _demucs_model(name: str) -> tuple[Path | None, str]:
     public = _public_names()
     if name in public or name.startswith("hf://"):
         return None, name
+    known = [*public, *engines.names(engines.SEPARATORS)]
     raise InputError(
         f"model {name!r}: no such folder and no known name; "
-        f"give a folder with a demucs .th file, {SPLEETER}, {NONE} or one of: {', '.join(public)}"
+        f"give a folder with a demucs .th file, {SPLEETER}, {NONE} or one of: {', '.join(known)}"
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vc_common import cli, log
+from vc_common.speakers import DEFAULT_ENCODER
 from vc_train import merge, presets
 
 logger = log.get("train")
@@ -94,7 +95,7 @@ def _watching(add: Callable[..., object]) -> None:
         help="validations without anything better before the run stops early; 0: never",
     )
     add("--whisper", default="package:whisper-base", help="Whisper that counts word errors")
-    add("--encoder", default="package:resemblyzer", help="speaker encoder that judges the voice")
+    add("--encoder", default=DEFAULT_ENCODER, help="speaker encoder that judges the voice")
     add("--language", default="en", help="what the voice speaks, as ISO 639 code")
     add("--checkpoint-every", type=positive, default=100, help="steps between checkpoints")
     add("--log-every", type=positive, default=10, help="steps between log lines")

@@ -40,7 +40,7 @@ class Listener:
         self._slowest = csm.SLOW_SHARE * clips.letters_a_second()
         watermark.check()
         self._judge = Judge(
-            speakers.SpeakerEncoder(encoder),
+            speakers.load(encoder),
             whisper.Transcriber(whisper_name, "cpu", THREADS),
             target,
             language,

@@ -1,26 +1,71 @@
-"""Stretches of the target's speech, and the words in them.
+"""Stretches of the target's speech, and the windows in which Whisper hears them.
 
-Whisper hears the target alone: nobody else's words can reach the text, and a window of 30 s is
-never left mostly empty by cutting the speech into sentences first.
+Whisper hears the target alone: nobody else's words can reach the text. It always works on 30
+seconds, so short stretches share a window, with a pause between them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.manifests import Segment, Word
-from vc_common.whisper import Transcriber
+from vc_common.manifests import Segment
+from vc_transcribe.recording import Recording
 
 LONGEST = 28.0  # seconds: Whisper hears 30
 BRIDGED = 2.0  # seconds of pause within one stretch
-PAD = 0.1  # seconds of the pauses around a stretch: plosives begin before their energy
-DETECTABLE = 3.0  # seconds from which the language is asked for
-SURE = 0.8  # probability from which another language is believed
+PAD = 0.1  # seconds around a stretch, whoever is there: plosives begin before their energy
+PAUSE = 0.25  # seconds around a stretch where nobody speaks
+BETWEEN = 1.0  # seconds of silence between the stretches of a window; less costs words
+QUIET_WITHIN = 8.0  # seconds before the limit in which too long speech is cut
+
+PAUSES = ("silence", "music")  # labels of rows in which nobody speaks
 
 Span = tuple[float, float]
 
 
-def of_target(rows: Sequence[Segment]) -> list[Span]:
-    """Spans of the target's speech, seconds; joined over pauses in which nobody else speaks."""
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of target speech in [start, end) seconds, at ``offset`` seconds of its window."""
+
+    number: int
+    start: float
+    end: float
+    offset: float
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end - self.start
+
+    @property
+    def shift(self) -> float:
+        """Seconds from the window's time to the recording's."""
+        return self.start - self.offset
+
+
+@dataclass(frozen=True)
+class Window:
+    """Pieces that are heard together, and their sound: 16 kHz mono, 30 s at most."""
+
+    pieces: tuple[Piece, ...]
+    samples: Samples
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of speech, without the silence between."""
+        return sum(piece.seconds for piece in self.pieces)
+
+
+def of_target(
+    rows: Sequence[Segment], quietest: Callable[[float, float], float] | None = None
+) -> list[Span]:
+    """Spans of the target's speech, seconds; joined over pauses in which nobody else speaks.
+
+    Speech without a pause in ``LONGEST`` seconds is cut where ``quietest``, a function of start
+    and end, says; without one, into equal parts.
+    """
     spans: list[Span] = []
     joinable = False
     for row in rows:
@@ -34,41 +79,66 @@ def of_target(rows: Sequence[Segment]) -> list[Span]:
             ):
                 spans[-1] = (last[0], row.end)
             else:
-                spans += _split(row.start, row.end)
+                spans += _split(row.start, row.end, quietest)
             joinable = True
-        elif row.label not in ("silence", "music"):
+        elif row.label not in PAUSES:
             joinable = False
     return spans
 
 
-def words(
-    transcriber: Transcriber, samples: Samples, span: Span, number: int, language: str
-) -> list[Word]:
-    """The words of one stretch with times in the recording; ``samples`` are 16 kHz mono."""
-    start = max(0.0, span[0] - PAD)
-    cut = samples[round(start * ENGINE_RATE) : round((span[1] + PAD) * ENGINE_RATE)]
-    spoken = language
-    if span[1] - span[0] >= DETECTABLE:
-        guess, probability = transcriber.language_of(cut)
-        spoken = guess if probability >= SURE else language
-    heard = transcriber.hear(cut, spoken)
+def widened(spans: Sequence[Span], rows: Sequence[Segment], end: float) -> list[Span]:
+    """The spans with some of the pause around them; ``end`` is that of the recording, seconds."""
+    quiet = [row for row in rows if row.label in PAUSES]
+    before = {round(row.end, 3): row.end - row.start for row in quiet}
+    after = {round(row.start, 3): row.end - row.start for row in quiet}
     return [
-        Word(
-            start=round(start + word.start, 3),
-            end=round(start + word.end, 3),
-            word=word.word.strip(),
-            confidence=round(word.confidence, 4),
-            stretch=number,
-            no_speech=round(heard.no_speech, 4),
-            compression=round(heard.compression, 3),
-            language=spoken,
+        (
+            max(0.0, start - max(PAD, min(PAUSE, before.get(round(start, 3), 0.0) / 2))),
+            min(end, stop + max(PAD, min(PAUSE, after.get(round(stop, 3), 0.0) / 2))),
         )
-        for word in heard.words
+        for start, stop in spans
     ]
 
 
-def _split(start: float, end: float) -> list[Span]:
-    """A span longer than Whisper hears at once, in equal parts."""
+def packed(spans: Sequence[Span]) -> list[list[Piece]]:
+    """Neighbouring spans shared out into windows."""
+    windows: list[list[Piece]] = []
+    at = LONGEST
+    for number, (start, stop) in enumerate(spans):
+        if not windows or at + BETWEEN + stop - start > LONGEST + 2 * PAUSE:
+            windows.append([])
+            at = -BETWEEN
+        windows[-1].append(Piece(number, start, stop, at + BETWEEN))
+        at += BETWEEN + stop - start
+    return windows
+
+
+def window(recording: Recording, pieces: Sequence[Piece]) -> Window:
+    """The sound of the pieces, laid out as their offsets say from the first one on."""
+    first = pieces[0].offset
+    moved = [Piece(p.number, p.start, p.end, p.offset - first) for p in pieces]
+    parts: list[Samples] = []
+    at = 0
+    for piece in moved:
+        begin = round(piece.offset * ENGINE_RATE)
+        sound = recording.cut(piece.start, piece.end)
+        parts += [np.zeros(max(0, begin - at), np.float32), sound]
+        at = max(at, begin) + len(sound)
+    return Window(tuple(moved), np.concatenate(parts))
+
+
+def _split(
+    start: float, end: float, quietest: Callable[[float, float], float] | None
+) -> list[Span]:
+    """A span longer than Whisper hears at once, in parts."""
     parts = max(1, -int(-(end - start) // LONGEST))
-    size = (end - start) / parts
-    return [(start + n * size, start + (n + 1) * size) for n in range(parts)]
+    if parts == 1 or quietest is None:
+        size = (end - start) / parts
+        return [(start + n * size, start + (n + 1) * size) for n in range(parts)]
+    spans: list[Span] = []
+    while end - start > LONGEST:
+        limit = min(start + LONGEST, end - 1.0)
+        cut = quietest(limit - QUIET_WITHIN, limit)
+        spans.append((start, cut))
+        start = cut
+    return [*spans, (start, end)]

@@ -1,0 +1,128 @@
+"""What the stage leaves: clips, what was turned down, the ledger."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vc_common import audio, ledger
+from vc_common.audio import TTS_RATE, Samples
+from vc_common.ledger import Reason
+from vc_common.manifests import Clip, LedgerRow, Segment, write_rows
+from vc_curate.corrections import clip_name
+from vc_curate.finish import finish
+from vc_curate.judge import Judged
+
+DIGITS = {"snr": 1, "bandwidth": 0, "clipped": 6, "rate": 2, "dnsmos": 3}
+
+# What becomes of a segment's seconds that no candidate took. Of the target's, only its pauses
+# are left: what sounds in them is in a candidate or in a row that says why not.
+REASONS = {
+    "silence": Reason.SILENCE,
+    "music": Reason.MUSIC,
+    "other": Reason.OTHER_SPEAKER,
+    "overlap": Reason.OVERLAP,
+    "uncertain": Reason.UNCERTAIN_SPEAKER,
+    "target": Reason.SILENCE,
+}
+
+# How a candidate's sound is had: [frames] and rate in Hz.
+Read = Callable[[float, float], tuple[Samples, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejected(Clip):
+    """A clip that was turned down, as it would have been, and why."""
+
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What every clip of a source shares."""
+
+    voice: str
+    source: str
+    licence: str
+    language: str
+
+
+def write(
+    folder: Path, judged: Sequence[Judged], read: Read, origin: Origin, wanted: float, also: bool
+) -> list[Clip]:
+    """Write the kept clips as 24 kHz FLAC of ``wanted`` LUFS with ``metadata.jsonl``.
+
+    With ``also`` the rejected, too, into ``rejected/`` with ``rejected.jsonl``. Returns the rows
+    of the kept.
+    """
+    kept: list[Clip] = []
+    rejected: list[Rejected] = []
+    for one in judged:
+        if one.reason is not None and not also:
+            continue
+        name = clip_name(origin.source, one.candidate.start)
+        file_name = f"{name}.flac" if one.reason is None else f"rejected/{name}.flac"
+        (folder / file_name).parent.mkdir(exist_ok=True)
+        samples, loudness = finish(*read(one.candidate.start, one.candidate.end), wanted)
+        audio.write(folder / file_name, samples, TTS_RATE)
+        row = _row(one, file_name, origin, len(samples) / TTS_RATE, loudness)
+        if one.reason is None:
+            kept.append(row)
+        else:
+            rejected.append(Rejected(**vars(row), reason=one.reason.value))
+    write_rows(folder / "metadata.jsonl", kept)
+    if also:
+        write_rows(folder / "rejected.jsonl", rejected)
+    return kept
+
+
+def ledger_rows(
+    segments: Sequence[Segment],
+    dropped: Sequence[LedgerRow],
+    judged: Sequence[Judged],
+    source: str,
+) -> list[LedgerRow]:
+    """Every second of the source: segments, over them what could not be cut, over that clips."""
+    base = [LedgerRow(s.start, s.end, False, REASONS[s.label].value) for s in segments]
+    fates = [
+        LedgerRow(
+            one.candidate.start,
+            one.candidate.end,
+            kept=one.reason is None,
+            reason=one.reason.value if one.reason else "",
+            clip=clip_name(source, one.candidate.start),
+            figures=_rounded(one.figures) if one.reason else None,
+        )
+        for one in judged
+    ]
+    return ledger.tile(base, [*dropped, *fates])
+
+
+def _row(one: Judged, file_name: str, origin: Origin, seconds: float, loudness: float) -> Clip:
+    told = _rounded(one.figures)
+    return Clip(
+        clip=clip_name(origin.source, one.candidate.start),
+        file_name=file_name,
+        text=one.text,
+        voice=origin.voice,
+        source=origin.source,
+        start=round(one.candidate.start, 6),
+        end=round(one.candidate.end, 6),
+        seconds=round(seconds, 6),
+        language=origin.language,
+        licence=origin.licence,
+        similarity=told.get("similarity", 0.0),
+        confidence=told.get("confidence", 1.0 if one.text_from == "corrected" else 0.0),
+        dnsmos=told.get("dnsmos", 0.0),
+        loudness=round(loudness, 2),
+        written=one.written,
+        text_from=one.text_from,
+        snr=told.get("snr"),
+        bandwidth=told.get("bandwidth"),
+        clipped=told.get("clipped"),
+        rate=told.get("rate"),
+        disagreement=told.get("disagreement"),
+    )
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, DIGITS.get(name, 4)) for name, value in figures.items()}

@@ -118,16 +118,15 @@ def _labelled(
     vectors: Vector, seconds: Vector, window: float, person: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each vector [n, dim] the number of its voice and its cosine to that voice's centroid."""
-    from sklearn.cluster import AgglomerativeClustering
+    from scipy.cluster.hierarchy import fcluster, linkage
 
     sure = np.flatnonzero(seconds >= window)
     sure = sure if sure.size else np.arange(len(vectors))
     sure = sure[np.linspace(0, sure.size - 1, min(sure.size, MOST)).round().astype(int)]
     labels = np.zeros(1, int)
     if sure.size > 1:
-        labels = AgglomerativeClustering(
-            n_clusters=None, distance_threshold=person, metric="cosine", linkage="average"
-        ).fit_predict(vectors[sure])
+        tree = linkage(vectors[sure], method="average", metric="cosine")
+        labels = fcluster(tree, person, criterion="distance") - 1
     spoken = np.bincount(labels, weights=seconds[sure])
     order = np.argsort(-spoken)
     main = [label for label in order if spoken[label] >= MAIN * spoken.sum()]

@@ -119,11 +119,9 @@ def voice_likeness(vectors: Vector, labels: Labels, kinds: Labels) -> Vector:
 
 def _agglomerated(vectors: Vector, least: float) -> Labels:
     """Labels [n] of clusters with average linkage, joined down to a cosine of ``least``."""
-    from sklearn.cluster import AgglomerativeClustering
-
     if len(vectors) == 1:
         return np.zeros(1, np.int64)
-    made = AgglomerativeClustering(
-        n_clusters=None, distance_threshold=1 - least, metric="cosine", linkage="average"
-    ).fit_predict(vectors)
-    return np.asarray(made, np.int64)
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    tree = linkage(vectors, method="average", metric="cosine")
+    return np.asarray(fcluster(tree, 1 - least, criterion="distance"), np.int64) - 1

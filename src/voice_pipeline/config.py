@@ -243,8 +243,8 @@ class Curate(Section):
     )
     min_dnsmos: Literal["auto"] | Annotated[float, Field(ge=1, le=5)] = Field(
         "auto",
-        description="Least overall DNSMOS of a clip; auto: 2.2, or in a noisy recording 0.5 below "
-        "its median.",
+        description="Least overall DNSMOS of a clip; auto: 2.2, or what lies far below "
+        "the median of a noisy recording.",
     )
     min_snr: float = Field(
         0.0, ge=0, le=100, description="Least speech over noise of a clip, dB; 0: any."

@@ -54,6 +54,13 @@ def test_words_without_a_voice_are_doubted() -> None:
     assert found == ["", "", "", "no_voice", "no_voice", "no_voice"]
 
 
+def test_words_in_one_breath_with_a_voice_are_believed() -> None:
+    heard = words("for such adventures one needs a boat", start=1.0)
+    assert set(doubts(heard, [(heard[1].end + 0.3, heard[-1].end)], 0.1, -0.3)) == {""}
+    late = doubts(heard, [(heard[4].end, heard[-1].end)], 0.1, -0.3)
+    assert late[0] == "no_voice", "a whole sentence is not one breath"
+
+
 def test_words_faster_than_speech_are_doubted() -> None:
     slow = words("this was said in a calm and quiet way by me")
     fast = words("unbelievably extraordinary transcription hallucinations", start=5.0, each=0.1)

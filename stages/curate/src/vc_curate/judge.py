@@ -20,7 +20,9 @@ from vc_curate.figures import letters_a_second
 FASTEST = 28.0  # letters a second of speech; faster text was not spoken
 REPETITIVE = 2.4  # compression ratio above which Whisper itself distrusts its text
 CLEAN = 2.2  # DNSMOS that a clean recording's clips reach
-SPREAD = 0.5  # DNSMOS by which clips of one recording lie below its median
+SPREAD = 0.5  # DNSMOS by which clips of any recording lie below its median...
+DEVIATIONS = 3.0  # ... or robust standard deviations of its own, if that is more
+ROBUST = 1.4826  # the standard deviation of normal figures over the median of their deviations
 NOT_SPEECH = 0.9  # no-speech probability above which the words were imagined
 
 
@@ -164,8 +166,17 @@ class Judge:
 
 def usual_dnsmos(judged: Sequence[Judged]) -> float | None:
     """The median DNSMOS of the candidates that passed every test; None without any."""
-    passed = [one.figures["dnsmos"] for one in judged if one.reason is None and not one.forced]
+    passed = _passed(judged)
     return round(float(np.median(passed)), 3) if passed else None
+
+
+def least_dnsmos(heard: Sequence[float]) -> float:
+    """What a clip should reach in a recording whose clips have these figures."""
+    if not heard:
+        return CLEAN
+    usual = float(np.median(heard))
+    deviation = ROBUST * float(np.median(np.abs(np.array(heard) - usual)))
+    return min(CLEAN, usual - max(SPREAD, DEVIATIONS * deviation))
 
 
 def without_the_worst(judged: Sequence[Judged]) -> list[Judged]:
@@ -174,14 +185,18 @@ def without_the_worst(judged: Sequence[Judged]) -> list[Judged]:
     The threshold is what clean recordings reach; or, in a noisy room, what lies far below the
     recording's own median: one threshold for all would leave nothing of it.
     """
-    usual = usual_dnsmos(judged)
-    least = CLEAN if usual is None else min(CLEAN, usual - SPREAD)
+    least = least_dnsmos(_passed(judged))
     return [
         dataclasses.replace(one, reason=Reason.LOW_QUALITY)
         if one.reason is None and not one.forced and one.figures["dnsmos"] < least
         else one
         for one in judged
     ]
+
+
+def _passed(judged: Sequence[Judged]) -> list[float]:
+    """DNSMOS of the candidates that passed by themselves."""
+    return [one.figures["dnsmos"] for one in judged if one.reason is None and not one.forced]
 
 
 def _text_fault(words: Sequence[Word], language: str) -> Reason | None:

@@ -6,13 +6,14 @@ the sound is believed; a pause that only the segments know of (a breath, music u
 
 import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vc_common.manifests import Segment, Word
 from vc_curate.sound import Envelope, Pause
 
 JOINED = 0.8  # seconds: a longer pause ends the stretch, and so the clip
 QUIET = ("silence", "music")
+TOUCHED = 0.05  # seconds kept of a pause in which someone else may have begun or still speak
 AROUND = 1.0  # seconds of silence around a stretch that are looked at
 ONSET = 0.3  # seconds by which speech may begin before its segment does, or end after it
 REAL_PAUSE = 0.15  # seconds: longer than the closure of a stop consonant
@@ -107,6 +108,10 @@ def _listen(segments: Sequence[Segment], first: int, last: int, envelope: Envelo
     pauses.sort(key=lambda pause: pause.start)
     opening = _opening(pauses, start, start - low, closed[0], envelope)
     closing = _closing(pauses, end, end + high, closed[1], envelope)
+    if opening and not closed[0]:
+        opening = replace(opening, lowest=max(opening.lowest, opening.end - TOUCHED))
+    if closing and not closed[1]:
+        closing = replace(closing, lowest=min(closing.lowest, closing.start + TOUCHED))
     begin = opening.end if opening else start
     finish = closing.start if closing else end
     inner = [p for p in pauses if p.start > begin and p.end < finish]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import pairwise
 
 from vc_common import text, whisper
 from vc_common.whisper import HeardWord
@@ -18,6 +19,8 @@ class Doubt(StrEnum):
 
 
 NEAR = 0.25  # seconds within which a voice belongs to a word
+REACH = 0.8  # ... that is spoken in one breath with such a word: Silero begins late on a telephone
+BREATH = 0.15  # seconds between words of one breath
 REPEATED = {1: 5, 2: 4}  # times in a row that people say so many words; of more words: 3
 LONGEST_PHRASE = 10  # words
 TOGETHER = 4  # words whose rate is measured at once: single times are too rough
@@ -32,19 +35,38 @@ def doubts(
     """For each word of a stretch the reason to doubt it, "" for none; all times on one clock."""
     silent = no_speech > whisper.NO_SPEECH and likelihood < whisper.UNLIKELY
     plain = [text.comparable(word.word) for word in words]
+    voice = _with_voice(words, voiced)
     repeated, fast = _repeated(words, plain), _too_fast(words, plain, voiced)
     found = []
-    for number, word in enumerate(words):
+    for number in range(len(words)):
         reason = ""
         if silent:
             reason = Doubt.NO_SPEECH.value
-        elif not any(s - NEAR < word.end and word.start < e + NEAR for s, e in voiced):
+        elif number not in voice:
             reason = Doubt.NO_VOICE.value
         elif number in repeated:
             reason = Doubt.REPETITION.value
         elif number in fast:
             reason = Doubt.TOO_FAST.value
         found.append(reason)
+    return found
+
+
+def _with_voice(words: Sequence[HeardWord], voiced: Sequence[Span]) -> set[int]:
+    """Words near a voice, and those spoken in one breath with them."""
+
+    def near(number: int, reach: float) -> bool:
+        word = words[number]
+        return any(s - reach < word.end and word.start < e + reach for s, e in voiced)
+
+    found = {number for number in range(len(words)) if near(number, NEAR)}
+    joined = [b.start - a.end <= BREATH for a, b in pairwise(words)]
+    for number in range(1, len(words)):
+        if number - 1 in found and joined[number - 1] and near(number, REACH):
+            found.add(number)
+    for number in reversed(range(len(words) - 1)):
+        if number + 1 in found and joined[number] and near(number, REACH):
+            found.add(number)
     return found
 
 

@@ -100,7 +100,8 @@ def test_a_pause_of_the_sound_where_someone_else_takes_over_is_enough() -> None:
     rows = segments(("silence", 1.0), ("target", 3.0), ("other", 2.0))
     cuts = cut.into_clips(rows, words((1.1, 3.8, "Kept.")), envelope(rows, (3.85, 4.05)), LIMITS)
     assert texts(cuts) == ["Kept."]
-    assert spans(cuts)[0][1] == pytest.approx(3.95, abs=0.03)
+    # 0.05 s of the pause: the other may have begun where it is not heard yet.
+    assert spans(cuts)[0][1] == pytest.approx(3.9, abs=0.02)
 
 
 def test_short_and_wordless_speech_is_dropped_with_its_reason() -> None:

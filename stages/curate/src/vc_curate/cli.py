@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--min-dnsmos",
         type=_dnsmos_or_auto,
         default="auto",
-        help="least overall DNSMOS; auto: 2.2, or what lies far below the median of a noisy recording",
+        help="least overall DNSMOS; auto: 2.2, or less in a noisy recording",
     )
     limits.add_argument(
         "--min-snr",

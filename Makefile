@@ -14,11 +14,8 @@ PROJECTS := pyproject.toml $(wildcard stages/*/pyproject.toml)
 PIP := $(BIN)/pip --disable-pip-version-check
 # As in containers/images.yaml.
 UNSLOTH := unsloth==2026.10.7 bitsandbytes==0.50.2
-# Warm-up does once what would otherwise be done inside the first jobs: numba compiles, and the
-# two halves of Whisper base are joined.
-WARM_UP := import numpy; from vc_common import models, speakers; \
-	speakers.SpeakerEncoder().embed(numpy.zeros(32000, "float32")); \
-	models.resolve("package:whisper-base")
+# Done once here instead of inside the first jobs: the two halves of Whisper base are joined.
+WARM_UP := from vc_common import models; models.resolve("package:whisper-base")
 
 .PHONY: help
 help: ## show this list

@@ -7,7 +7,7 @@ import pyloudnorm
 import pytest
 from scipy import signal
 
-from vc_common import audio
+from vc_common import audio, quality
 from vc_common.audio import TTS_RATE, Samples
 from vc_curate import figures, finish, sound
 
@@ -73,10 +73,10 @@ def test_bandwidth_tells_a_telephone_from_a_microphone(speech: Path) -> None:
 
 def test_clipping_is_told_at_full_scale_and_below() -> None:
     wave = np.sin(np.arange(24_000) * 0.05).astype(np.float32)
-    assert figures.clipped(0.9 * wave) == 0.0
-    assert figures.clipped(np.clip(1.5 * wave, -1, 1)) > 0.3
-    assert figures.clipped(0.5 * np.clip(1.5 * wave, -1, 1)) > 0.3  # made quieter afterwards
-    assert figures.clipped(np.zeros(100, np.float32)) == 0.0
+    assert quality.clipped(0.9 * wave) == 0.0
+    assert quality.clipped(np.clip(1.5 * wave, -1, 1)) > 0.3
+    assert quality.clipped(0.5 * np.clip(1.5 * wave, -1, 1)) > 0.3  # made quieter afterwards
+    assert quality.clipped(np.zeros(100, np.float32)) == 0.0
 
 
 def test_loudness_is_set_and_true_peaks_stay_below_the_ceiling() -> None:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import yaml
 
-from vc_common import audio, errors, files, speakers, vad
+from vc_common import audio, errors, files, quality, speakers, vad
 from vc_reference import checks, cli, slices
 
 RATE = 16_000
@@ -345,11 +345,11 @@ def test_one_speaker_is_told_from_two(voices: list[Array]) -> None:
 def test_clipped_counts_flat_tops_at_any_level() -> None:
     time = np.arange(RATE) / RATE
     tone = np.sin(2 * np.pi * 220 * time).astype(np.float32)
-    assert checks.clipped(0.9 * tone) == 0
-    assert checks.clipped(np.zeros(RATE, np.float32)) == 0
+    assert quality.clipped(0.9 * tone) == 0
+    assert quality.clipped(np.zeros(RATE, np.float32)) == 0
     flat = np.abs(tone) >= 0.8
-    assert checks.clipped(0.5 * np.clip(tone, -0.8, 0.8)) == pytest.approx(flat.mean(), rel=0.1)
-    assert checks.clipped(np.clip(1.25 * tone, -1, 1)) == pytest.approx(flat.mean(), rel=0.1)
+    assert quality.clipped(0.5 * np.clip(tone, -0.8, 0.8)) == pytest.approx(flat.mean(), rel=0.1)
+    assert quality.clipped(np.clip(1.25 * tone, -1, 1)) == pytest.approx(flat.mean(), rel=0.1)
 
 
 def test_bad_recordings_end_with_3_and_leave_nothing(

@@ -1,4 +1,4 @@
-"""What is measured of a clip's sound: noise, bandwidth, clipping."""
+"""What is measured of a clip: noise, bandwidth, speaking rate."""
 
 import numpy as np
 
@@ -14,10 +14,6 @@ BAND = 250.0  # Hz: the steps in which bandwidth is told
 WINDOW = 0.032  # seconds
 AUDIBLE = 40.0  # dB under the strongest band: what is fainter is a filter's skirt
 MOVING = 8.0  # dB between a band's loud and quiet moments: speech comes and goes, noise stays
-
-FULL_SCALE = 0.999
-FLAT = 3  # equal samples in a row, near the peak, that no wave of speech has
-NEAR_PEAK = 0.98
 
 
 def snr(samples: Samples, rate: int) -> float:
@@ -53,20 +49,6 @@ def bandwidth(samples: Samples, rate: int) -> float:
     loud, quiet = (10 * np.log10(np.percentile(bands, p, axis=1) + 1e-12) for p in (95, 10))
     heard = np.flatnonzero((loud - quiet > MOVING) & (loud > loud.max() - AUDIBLE))
     return float((heard[-1] + 1) * BAND) if len(heard) else 0.0
-
-
-def clipped(samples: Samples) -> float:
-    """Share of samples [frames] at full scale, or in flat tops of a wave cut off below it."""
-    if not len(samples):
-        return 0.0
-    size = np.abs(samples)
-    top = (size >= NEAR_PEAK * size.max()) & (size > 0)
-    # Runs of samples that do not change: a cut-off wave stays where it was cut.
-    still = np.zeros(len(samples), bool)
-    still[1:] = (np.abs(np.diff(samples)) < 1e-4 * size.max()) & top[1:] & top[:-1]
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], still, [False]]))).reshape(-1, 2)
-    flat = sum(int(b - a) + 1 for a, b in edges if b - a + 1 >= FLAT)
-    return max(flat, int((size >= FULL_SCALE).sum())) / len(samples)
 
 
 def letters_a_second(text: str, speech: float) -> float:

@@ -140,7 +140,7 @@ class Judge:
         heard = functools.cache(lambda: audio.resample(samples, rate, ENGINE_RATE))
         return [
             Test(
-                "clipped", lambda: figures.clipped(samples), Reason.CLIPPED, most=rules.max_clipped
+                "clipped", lambda: quality.clipped(samples), Reason.CLIPPED, most=rules.max_clipped
             ),
             Test("snr", lambda: figures.snr(samples, rate), Reason.LOW_SNR, least=rules.min_snr),
             Test(

@@ -10,10 +10,6 @@ from vc_common.audio import ENGINE_RATE, Samples
 from vc_common.speakers import Auto, SpeakerEncoder, Vector
 from vc_common.vad import Span
 
-FULL = 0.999  # of full scale
-FLAT = 3  # equal samples in a row
-NEAR_PEAK = 0.9  # of the peak
-
 STEP = 0.4  # seconds between the encoder's windows
 STRETCH = 5  # windows, that is 3.2 s: the shortest stretch that is taken for another speaker
 SURE = 3.2  # seconds of speech from which a slice as a whole is as sure as such a stretch
@@ -98,24 +94,6 @@ def two_at_once(seconds: float, limits: Limits) -> str:
         f"two people speak at once for {seconds:.1f} s, more than {limits.max_overlap:g} "
         "(--max-overlap); set reference.start/end to where one person speaks"
     )
-
-
-def clipped(samples: Samples) -> float:
-    """The share of mono ``samples`` [frames] that are clipped, 0 to 1.
-
-    These are samples at full scale, and flat tops below it: three or more equal samples near
-    the peak, as a recording has them that was clipped first and made quieter later.
-    """
-    level = np.abs(samples)
-    if level.size < FLAT or not level.any():
-        return 0.0
-    same = (samples[1:] == samples[:-1]) & (level[1:] >= NEAR_PEAK * level.max())
-    # Where a run of equal pairs is long enough, its samples count.
-    flat = np.convolve(same, np.ones(FLAT - 1), "valid") >= FLAT - 1
-    marked = level >= FULL
-    for offset in range(FLAT):
-        marked[offset : offset + len(flat)] |= flat
-    return float(marked.mean())
 
 
 def snr_db(samples: Samples) -> float:

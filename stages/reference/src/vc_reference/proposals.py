@@ -178,7 +178,7 @@ def _measured(
     mos = min(quality.dnsmos(samples[: quality.WINDOW]), quality.dnsmos(samples[-quality.WINDOW :]))
     complaints = (
         checks.too_short(vad.total(speech), limits),
-        checks.distorted(checks.clipped(samples), limits),
+        checks.distorted(quality.clipped(samples), limits),
         checks.noisy(mos, limits),
         checks.several_voices(likeness, ears.least_cosine(limits)),
     )

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vc_common import audio, log, vad
+from vc_common import audio, log, quality, vad
 from vc_common.audio import ENGINE_RATE, Samples
 from vc_common.errors import InputError
-from vc_reference import checks
 
 logger = log.get("reference")
 
@@ -96,7 +95,7 @@ def cut(wanted: Slice, longest: float) -> Piece:
         logger.warning("%s: longer than %.1f s, so its beginning is used", wanted.words, longest)
     first, last = max(0.0, speech[0][0] - MARGIN), min(length, speech[-1][1] + MARGIN)
     kept = samples[round(first * rate) : round(last * rate)]
-    return Piece(wanted, start + first, start + last, kept, rate, checks.clipped(kept))
+    return Piece(wanted, start + first, start + last, kept, rate, quality.clipped(kept))
 
 
 def read(recording: Path, start: float, end: float) -> tuple[Samples, int, float]:

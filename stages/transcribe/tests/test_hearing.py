@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vc_common import audio
+from vc_common.manifests import Word
 from vc_common.whisper import Heard, HeardWord
-from vc_transcribe import recording, stretches
+from vc_transcribe import recording, stretches, transcript
 from vc_transcribe.hearing import Ears, Stretch
 
 RATE = 16_000
@@ -95,3 +96,19 @@ def test_long_speech_is_cut_in_its_quietest_moment(tmp_path: Path) -> None:
     assert spans[0] == (0, pytest.approx(24.1, abs=0.1))
     assert spans[-1][1] == 60
     assert all(end - start <= stretches.LONGEST for start, end in spans)
+
+
+def test_a_word_at_a_cut_that_both_sides_heard_is_there_once() -> None:
+    def row(start: float, end: float, said: str, stretch: int, confidence: float) -> Word:
+        return Word(start, end, said, confidence, stretch, 0.0, 1.0, "en")
+
+    heard = [
+        row(1.0, 1.2, "use", 0, 0.9),
+        row(1.2, 1.36, "the", 0, 0.6),
+        row(1.32, 1.5, "The", 1, 0.9),
+        row(1.5, 2.0, "tools", 1, 0.9),
+        row(2.0, 2.2, "no,", 1, 0.9),
+        row(2.2, 2.4, "no", 2, 0.9),
+    ]
+    left = transcript.once(heard)
+    assert [word.word for word in left] == ["use", "The", "tools", "no,", "no"]

@@ -78,6 +78,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
     if not words:
         raise InputError(f"{args.vocals}: no word was understood; check audio and language")
     _refuse_other_language(args, figures.seconds_by_language)
+    words = transcript.once(words)
     manifests.write_rows(args.output, words)
     logger.info("wrote %s (%d words)", args.output, len(words))
     return {

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vc_common import spoken, whisper
+from vc_common import spoken, text, whisper
 from vc_common.manifests import Word
 from vc_transcribe import aligned, doubts, times
 from vc_transcribe.captions import Cue
@@ -43,6 +43,26 @@ class Figures:
             "normalised_words": self.respoken,
             "words_not_spoken_out": self.unread,
         }
+
+
+def once(words: Sequence[Word]) -> list[Word]:
+    """The words without those that two stretches heard, where long speech was cut between them.
+
+    Both hear a little beyond the cut. Of a word at the same place the surer hearing stays.
+    """
+    out: list[Word] = []
+    for word in words:
+        last = out[-1] if out else None
+        if (
+            last is None
+            or last.stretch == word.stretch
+            or word.start >= last.end
+            or text.comparable(last.word) != text.comparable(word.word)
+        ):
+            out.append(word)
+        elif word.confidence > last.confidence:
+            out[-1] = word
+    return out
 
 
 def rows(

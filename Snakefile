@@ -20,6 +20,7 @@ PLAN = plan(
     config,
     workflow.config_settings.config,
     workflow.storage_settings.default_storage_provider,
+    not workflow.is_main_process,
 )
 
 
@@ -52,8 +53,12 @@ rule all:
 
 
 onstart:
-    PLAN.start(config)
+    PLAN.start()
+
+
+onsuccess:
+    PLAN.finish(good=True)
 
 
 onerror:
-    PLAN.tell_failures()
+    PLAN.finish(good=False)

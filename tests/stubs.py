@@ -2,26 +2,42 @@
 
 Run as ``stubs.py vc-STAGE ARGUMENTS``. The command line is parsed by the stage's own parser, so a
 rule that passes an option the stage does not have fails here as it would with the real stage. A
-source whose URL or path contains "broken" fails in the download with 3, one with "offline" with 75.
+source whose URL or path contains "broken" fails in the download with 3, one with "offline" with 75;
+those with "same" are one recording. What a download was asked is a line of downloads.jsonl beside
+its output, with how many of them were running; each takes STUB_SECONDS.
 """
 
 import importlib
 import json
+import os
 import sys
+import time
 from argparse import Namespace
 from pathlib import Path
 
 from vc_common import cli
-from vc_common.errors import InputError, TryAgainError
+from vc_download.failures import Reason, failure
 
 
 def download(args: Namespace) -> None:
+    running = Path("running")
+    running.mkdir(exist_ok=True)
+    own = running / str(os.getpid())
+    own.touch()
+    asked = {name: str(value) for name, value in vars(args).items()}
+    asked |= {name: x for name, x in os.environ.items() if "DOWNLOAD_" in name}
+    asked["running"] = str(len(list(running.iterdir())))
+    with args.output.with_name("downloads.jsonl").open("a") as file:
+        file.write(json.dumps(asked) + "\n")
+    time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
+    own.unlink()
     if "broken" in args.source:
-        raise InputError(f"{args.source}: HTTP 404; check the URL")
+        raise failure(Reason.NOT_FOUND, args.source, "HTTP 404")
     if "offline" in args.source:
-        raise TryAgainError(f"{args.source}: no connection")
+        raise failure(Reason.NETWORK, args.source, "no connection")
     args.output.write_text("audio")
-    args.output.with_name("source.json").write_text("{}")
+    told = {"original": {"sha256": "50f7"}} if "same" in args.source else {}
+    args.output.with_name("source.json").write_text(json.dumps(told))
 
 
 def reference(args: Namespace) -> None:

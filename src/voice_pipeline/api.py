@@ -4,14 +4,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from voice_pipeline.config import PipelineConfig, source_id
+from voice_pipeline import access, failures
+from voice_pipeline.config import Access, PipelineConfig
 from voice_pipeline.settings import ENVIRONMENT, load
+from voice_pipeline.sources import source_id
 from voice_pipeline.workflow import Plan, add_commands
 
 
@@ -27,19 +29,23 @@ class VoiceCloningPipeline:
     """Runs the Snakemake workflow for one configuration.
 
     ``root`` is the folder of the Snakefile; by default the checkout this package is installed
-    from.
+    from. ``by_hand`` names keys of ``download`` that go before the environment's DOWNLOAD_...,
+    because somebody has just given them.
     """
 
-    def __init__(self, config: PipelineConfig, root: Path | None = None) -> None:
+    def __init__(
+        self, config: PipelineConfig, root: Path | None = None, by_hand: Collection[str] = ()
+    ) -> None:
         self.config = config
         self.root = root or find_root()
+        self.by_hand = by_hand
 
     @classmethod
     def from_file(
         cls, path: Path, overrides: Mapping[str, Any] | None = None
     ) -> "VoiceCloningPipeline":
         """From a config file, with environment and ``overrides`` laid over it."""
-        return cls(load(path, overrides))
+        return cls(load(path, overrides), by_hand=access.by_hand(overrides))
 
     @property
     def report(self) -> Path:
@@ -70,6 +76,10 @@ class VoiceCloningPipeline:
             for source, reason in plan.failures(voice).items()
         }
 
+    def told(self) -> list[str]:
+        """A line for each source given up on, or for each kind of failure where there are many."""
+        return failures.told(Plan(self.config).given_up())
+
     def snakemake(self, options: Sequence[str]) -> int:
         """Run Snakemake on the configuration as it stands; returns its exit code."""
         written = self.config.output_dir / "requested_config.yaml"
@@ -79,16 +89,19 @@ class VoiceCloningPipeline:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")]
         command += ["--configfile", str(written), *options]
         # The environment is in the configuration already; laid on again it would beat overrides.
-        quiet = {**os.environ, **dict.fromkeys(ENVIRONMENT, "")}
+        silent = [*ENVIRONMENT, *access.variables(self.by_hand)]
+        quiet = {**os.environ, **dict.fromkeys(silent, "")}
         return subprocess.run(command, env=quiet, check=False).returncode
 
 
-def propose(recording: str, options: Sequence[str] = ()) -> int:
+def propose(recording: str, options: Sequence[str] = (), how: Access | None = None) -> int:
     """Print which stretches of a recording, a URL or a file, would make a reference.
 
-    ``options`` are those of ``vc-reference propose``; returns the exit code.
+    ``options`` are those of ``vc-reference propose``, ``how`` says how to get at a URL; returns
+    the exit code.
     """
     add_commands()
+    access.lay(how or Access())
     with tempfile.TemporaryDirectory(prefix="voice-clone-") as folder:
         path = Path(recording)
         if not path.is_file():

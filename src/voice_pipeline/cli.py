@@ -7,8 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from voice_pipeline.access import by_hand
 from voice_pipeline.api import PipelineError, VoiceCloningPipeline, propose
-from voice_pipeline.settings import ConfigError, merge, nested, read_file, resolve
+from voice_pipeline.settings import ConfigError, access_in, merge, nested, read_file, resolve
 from voice_pipeline.workflow import Plan
 
 OK, FAILED, BAD_INPUT = 0, 1, 3
@@ -39,8 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="What else is given goes to vc-reference propose, such as --clips FOLDER.",
     )
     offer.add_argument("recording", metavar="URL_OR_FILE", help="the recording")
-    for command in (run, show, retry):
+    for command in (run, show, retry, offer):
         command.add_argument("--config", type=Path, default=CONFIG, help="config file")
+    for command in (run, show, retry):
         command.add_argument(
             "--set",
             action="append",
@@ -59,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         if args.command == "propose":
-            return propose(args.recording, more)
+            values = read_file(args.config) if args.config.is_file() else {}
+            return propose(args.recording, more, access_in(values))
         pipeline = _pipeline(args)
         if args.command == "config":
             dumped = pipeline.config.model_dump(mode="json")
@@ -83,13 +86,17 @@ def script() -> None:
 
 
 def _run(pipeline: VoiceCloningPipeline, args: argparse.Namespace) -> int:
-    options = ["--profile", args.profile] if args.profile else []
+    options = []
+    if args.profile:
+        # A --profile would come under the default one, whose limits are those of one machine.
+        kind = "--workflow-profile" if Path(args.profile).exists() else "--profile"
+        options = [kind, args.profile]
     if args.dry_run:
         return pipeline.snakemake(["--cores", "1", "--dry-run", *options])
     report = pipeline.run(args.cores, options)
     failures = pipeline.failures()
-    for source, reason in failures.items():
-        print(f"voice-clone: {source} failed: {reason}", file=sys.stderr)
+    for line in pipeline.told():
+        print(f"voice-clone: failed: {line}", file=sys.stderr)
     print(f"report: {report}")
     return BAD_INPUT if failures else OK
 
@@ -117,7 +124,8 @@ def _pipeline(args: argparse.Namespace) -> VoiceCloningPipeline:
     }
     # The config file gives the models and limits, the command line the voice.
     values = read_file(args.config) if args.config.is_file() else {}
-    return VoiceCloningPipeline(resolve({**values, "voices": {args.voice: voice}}, overrides))
+    config = resolve({**values, "voices": {args.voice: voice}}, overrides)
+    return VoiceCloningPipeline(config, by_hand=by_hand(overrides))
 
 
 if __name__ == "__main__":

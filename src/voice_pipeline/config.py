@@ -5,32 +5,15 @@ Snakefile makes. Values are taken, in this order, from the command line, the env
 (``DEFAULT_*`` and others, ``.env`` too), the config file, and the defaults below.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-# One pattern for voices and sources, in the schema and in the workflow's wildcards.
-NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
-Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
-NonEmpty = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+from voice_pipeline.section import Name, NonEmpty, Section
+from voice_pipeline.sources import Source, read_table, source_id, twice
+
 Device = Literal["auto", "cpu", "cuda"]
-
-
-class Section(BaseModel):
-    """A part of the configuration; a key it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True)
-
-
-class Source(Section):
-    """One recording: a URL that yt-dlp knows, or a file."""
-
-    id: Name = Field(description="Name of the source in paths; unique within its voice.")
-    url: NonEmpty = Field(description="http(s) URL, or path of a local recording.")
-    licence: str = Field("", description="Licence of the recording; carried into every card.")
 
 
 class Slice(Section):
@@ -105,10 +88,14 @@ class Voice(Section):
     reference: Reference = Reference()
     sources: list[Source] = Field(
         default_factory=list,
-        description="Recordings: URLs or files; with {id, url, licence} where more is known.",
+        description="Recordings: URLs or files; with {id, url, licence, start, end} where more is "
+        "known.",
     )
     sources_file: Path | None = Field(
-        None, description="Many recordings, one a row: url, then optionally id and licence (TSV)."
+        None,
+        description="Many recordings, one a row: a TSV as vc-download list writes it, whose header "
+        "names columns out of id, url, title, seconds, licence, start, end; without a header: url, "
+        "id, licence.",
     )
     demo_text: list[NonEmpty] = Field(
         default_factory=list, description="Sentences to say with the finished voice."
@@ -129,10 +116,10 @@ class Voice(Section):
             raise ValueError("sources must be a list; put '- ' before each URL or file")
         rows = [{"url": row} if isinstance(row, str) else row for row in listed]
         if data.get("sources_file"):
-            rows += read_sources_file(Path(str(data["sources_file"])))
+            rows += read_table(Path(str(data["sources_file"])))
         named = [
             {**row, "id": source_id(str(row["url"]))}
-            if isinstance(row, dict) and "url" in row and not row.get("id")
+            if isinstance(row, dict) and "url" in row and row.get("id") in (None, "")
             else row
             for row in rows
         ]
@@ -143,9 +130,8 @@ class Voice(Section):
         if not self.sources:
             raise ValueError("has no sources; add at least one URL or file under 'sources'")
         ids = [source.id for source in self.sources]
-        twice = sorted({name for name in ids if ids.count(name) > 1})
-        if twice:
-            raise ValueError(f"source id {twice[0]!r} is there twice; give each its own 'id'")
+        if twice(self.sources):
+            raise ValueError(twice(self.sources))
         for name in (self.reference.source, *(cut.source for cut in self.reference.slices)):
             if name and name not in ids:
                 raise ValueError(
@@ -154,13 +140,79 @@ class Voice(Section):
         return self
 
 
-class Download(Section):
+class Access(Section):
+    """How recordings are got at, and what is refused of them.
+
+    None of it says what is got, so a change fetches nothing again, and no record tells of it.
+    """
+
+    cookies: Path | None = Field(
+        None, description="Cookies exported from a browser, Netscape format, for what needs them."
+    )
+    user_agent: str = Field("", description="What to call itself; empty: as yt-dlp does.")
+    proxy: str = Field(
+        "",
+        description="Proxy, such as socks5://127.0.0.1:1080; one with a password only as "
+        "DOWNLOAD_PROXY in the environment.",
+    )
+    rate_limit: Annotated[str, StringConstraints(pattern=r"^(\d+(\.\d+)?[KMGkmg]?)?$")] = Field(
+        "", description="Most bytes a second of each download, such as 500K or 2M; empty: any."
+    )
+    sleep: float = Field(0.0, ge=0, le=3600, description="Seconds between requests to a site.")
+    js_runtime: Annotated[
+        str, StringConstraints(pattern=r"^(deno|node|bun|quickjs|none)(:.+)?$")
+    ] = Field(
+        "deno",
+        description="What runs YouTube's JavaScript: deno, node, bun, quickjs or none, with :PATH "
+        "if need be.",
+    )
+    allow_hosts: list[NonEmpty] = Field(
+        default_factory=list,
+        description="Hosts that may have loopback or private addresses, as the URLs name them.",
+    )
+    folders: list[Path] = Field(
+        default_factory=list, description="Folders that local recordings may lie in; empty: any."
+    )
+    max_seconds: float = Field(
+        21_600.0, gt=0, description="Longest recording, or section of one, seconds."
+    )
+    max_mb: float = Field(10_000.0, gt=0, description="Largest original, MB.")
+    retry_wait: float = Field(
+        30.0,
+        ge=0,
+        description="Seconds before a second attempt; four times as long before the third.",
+    )
+
+    @field_validator("proxy")
+    @classmethod
+    def _no_password(cls, proxy: str) -> str:
+        # The configuration is written down beside the results.
+        if "@" in proxy:
+            raise ValueError(
+                "has a user name or password in it; leave it out here, and give the whole as "
+                "DOWNLOAD_PROXY in the environment or in .env instead"
+            )
+        return proxy
+
+    @field_validator("allow_hosts", "folders", mode="before")
+    @classmethod
+    def _no_bare_text(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            raise ValueError("must be a list; write [" + given + "]")
+        return given
+
+
+class Download(Access):
     """Getting the recording."""
 
     sample_rate: int = Field(
         44_100, ge=8_000, le=192_000, description="Rate of source.wav, Hz (AUDIO_SAMPLE_RATE)."
     )
     channels: int = Field(2, ge=1, le=2, description="Channels of source.wav (AUDIO_CHANNELS).")
+    captions: Literal["people", "any", "none"] = Field(
+        "people",
+        description="Whose captions are kept; any: automatic ones where people wrote none.",
+    )
 
 
 class Separate(Section):
@@ -421,28 +473,3 @@ class PipelineConfig(Section):
     synthesize: Synthesize = Synthesize()
     evaluate: Evaluate = Evaluate()
     containers: Containers = Containers()
-
-
-def source_id(url: str) -> str:
-    """A name for a source from its URL: YouTube's video id, else the last part of the path."""
-    parts = urlsplit(url)
-    video = parse_qs(parts.query).get("v") if "youtube." in parts.netloc else None
-    stem = video[0] if video else Path(parts.path).stem or parts.netloc
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:64].rstrip("-")
-    # A YouTube id may begin with a dash or underscore, a name may not.
-    return name if re.fullmatch(NAME_PATTERN, name) else f"s{name}"[:64]
-
-
-def read_sources_file(path: Path) -> list[dict[str, str]]:
-    """Rows of a TSV of sources: url, id, licence; blank lines and # comments are passed over."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise ValueError(f"sources_file {path}: cannot be read ({error.strerror})") from None
-    rows = []
-    for line in lines:
-        cells = [cell.strip() for cell in line.split("\t")]
-        if not cells[0] or cells[0].startswith("#") or cells[0] == "url":
-            continue
-        rows.append(dict(zip(("url", "id", "licence"), cells, strict=False)))
-    return rows

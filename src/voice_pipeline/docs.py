@@ -7,8 +7,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from voice_pipeline.config import PipelineConfig, Slice, Source, Voice
+from voice_pipeline.access import VARIABLES
+from voice_pipeline.config import PipelineConfig, Slice, Voice
 from voice_pipeline.settings import ENVIRONMENT, model_in
+from voice_pipeline.sources import Source
 
 SCHEMA = Path("config.schema.json")
 PAGE = Path("docs/configuration.md")
@@ -29,6 +31,12 @@ here is an error.
 """
 
 TAIL = """
+The `DOWNLOAD_` variables say how recordings are got at. They reach the downloads by environment
+alone, also on a cluster and in containers: none of them stands on a command line, in a log or in
+a record, and a change of one fetches nothing again. A proxy with a password is refused in the
+file: give it as `DOWNLOAD_PROXY`. `DOWNLOAD_ALLOW_HOSTS` is separated by commas,
+`DOWNLOAD_FOLDERS` by colons.
+
 `LOG_LEVEL` (DEBUG, INFO, WARNING, ERROR) and `LOG_FORMAT` (text, json) set how the stages talk,
 `VOICE_CLONE_CACHE` where joined model weights are kept, `HF_TOKEN` is the Hugging Face token; it
 is read from the environment only and never written anywhere.
@@ -48,7 +56,8 @@ def schema() -> str:
 
 def page() -> str:
     """docs/configuration.md: every key with default, limits and description."""
-    rows = [f"| `{name}` | `{place}` |" for name, place in ENVIRONMENT.items()]
+    variables = {**ENVIRONMENT, **{name: f"download.{key}" for name, key in VARIABLES.items()}}
+    rows = [f"| `{name}` | `{place}` |" for name, place in variables.items()]
     parts = [HEAD + "\n".join(rows) + "\n" + TAIL]
     parts.append(_table("Top level", PipelineConfig))
     parts.append(_table("voices.NAME", Voice))

@@ -3,7 +3,7 @@
 import difflib
 import os
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from dotenv import dotenv_values
 from pydantic import BaseModel, ValidationError
 
-from voice_pipeline.config import PipelineConfig
+from voice_pipeline.config import Access, PipelineConfig
 
 # Environment variable -> where its value goes. Those of a voice's reference go to every voice.
 ENVIRONMENT: dict[str, str] = {
@@ -65,6 +65,16 @@ def resolve(
         raise ConfigError(explain(error)) from None
 
 
+def access_in(values: Mapping[str, Any]) -> Access:
+    """How to get at recordings, of ``values`` (of a file) whose rest need not be complete."""
+    given = values.get("download")
+    known = given if isinstance(given, Mapping) else {}
+    try:
+        return Access(**{key: known[key] for key in Access.model_fields if key in known})
+    except ValidationError as error:
+        raise ConfigError(explain(error, ["download"])) from None
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; raises ConfigError with the line where it is not YAML."""
     try:
@@ -83,8 +93,7 @@ def from_environment(
 ) -> dict[str, Any]:
     """What the environment sets, as a nested mapping."""
     if environment is None:
-        beneath = {k: v for k, v in dotenv_values(".env").items() if v is not None}
-        environment = {**beneath, **os.environ}
+        environment = environment_and_dotenv(os.environ)
     laid: dict[str, Any] = {}
     for variable, dotted in ENVIRONMENT.items():
         value = environment.get(variable, "")
@@ -95,6 +104,12 @@ def from_environment(
         for place in [dotted.replace("*", str(n)) for n in names] if "*" in dotted else [dotted]:
             laid = merge(laid, nested(place, value))
     return laid
+
+
+def environment_and_dotenv(environment: Mapping[str, str]) -> dict[str, str]:
+    """``environment`` with what ``.env`` of the current folder says beneath it."""
+    beneath = {k: v for k, v in dotenv_values(".env").items() if v is not None}
+    return {**beneath, **environment}
 
 
 def nested(dotted: str, value: Any) -> dict[str, Any]:
@@ -114,13 +129,16 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def explain(error: ValidationError) -> str:
-    """One line: the first fault with key, value and mend, and how many more there are."""
+def explain(error: ValidationError, within: Sequence[str] = ()) -> str:
+    """One line: the first fault with key, value and mend, and how many more there are.
+
+    ``within`` is where in the configuration the checked part stands.
+    """
     faults = error.errors()
     # An unknown key is often the cause of a missing one, so it is told first.
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
     first = faults[0]
-    where = [str(part) for part in first["loc"]]
+    where = [*within, *(str(part) for part in first["loc"])]
     said = ENGLISH.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     line = f"config: {'.'.join(where) or 'the file'}"
     if first["type"] == "extra_forbidden":

@@ -1,18 +1,25 @@
 """What the Snakefile asks: the checked configuration, the sources of a voice, the images."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import yaml
 
-from voice_pipeline.config import NAME_PATTERN, PipelineConfig, Reference, Slice, Source, Voice
+from vc_common import files
+from voice_pipeline import access, failures, recordings
+from voice_pipeline.config import PipelineConfig, Reference, Slice, Voice
+from voice_pipeline.failures import Failure
+from voice_pipeline.section import NAME_PATTERN
 from voice_pipeline.settings import ConfigError, resolve
+from voice_pipeline.sources import Source
 
-TRY_AGAIN = 75  # a stage's exit code for passing trouble
+# Tries of a download after the first; each waits longer for what may pass.
+RETRIES = 2
 
 # The wildcards of the workflow take the same names as the configuration.
 WILDCARD = NAME_PATTERN
@@ -35,14 +42,23 @@ class ReferenceSlice(NamedTuple):
 class Plan:
     """One checked configuration, as the Snakefile uses it."""
 
-    def __init__(self, config: PipelineConfig, stored: bool = False) -> None:
+    def __init__(self, config: PipelineConfig, stored: bool = False, within: bool = False) -> None:
         self.config = config
+        # On a cluster each job is a Snakemake within Snakemake: if all of them tried three times,
+        # a site that is overrun already would be asked ten times.
+        self.retries = 0 if within else RETRIES
         self.stored = stored
         self.work = config.work_dir
         self.results = config.output_dir
         # Beside the results, because the checkout's own benchmarks/ holds programs.
         self.logs = str(self.results / "logs")
         self.benchmarks = str(self.results / "benchmarks")
+        self.failures_path = self.results / "failures.json"
+        self._sources = {
+            name: {source.id: source for source in voice.sources}
+            for name, voice in config.voices.items()
+        }
+        self._failed: list[Failure] | None = None
 
     @property
     def voices(self) -> list[str]:
@@ -55,57 +71,66 @@ class Plan:
 
     def sources(self, voice: str) -> list[str]:
         """Ids of the sources a voice is made from: all but those passed over as failed."""
-        ids = [source.id for source in self.voice(voice).sources]
+        ids = list(self._sources[voice])
         failed = self.failures(voice) if self.config.skip_failed_sources else {}
         # When all have failed they are tried again: better their reasons than an empty dataset.
         return [name for name in ids if name not in failed] or ids
 
-    def failures(self, voice: str) -> dict[str, str]:
-        """Sources that a stage gave up on for good, with stage and reason.
+    def failed(self, anew: bool = False) -> list[Failure]:
+        """Everything that a stage left ``<output>.failed.json`` for, passing trouble too.
 
-        A stage leaves ``<output>.failed.json`` for them; passing trouble does not count.
+        Looked up once, since every voice asks several times, and again where ``anew``.
         """
-        found = {}
-        for source in self.voice(voice).sources:
-            for path in self._failure_files(voice, source.id):
-                told = json.loads(path.read_text("utf-8"))
-                if told["exit_code"] != TRY_AGAIN:
-                    found[source.id] = f"{told['stage']}: {told['message']}"
-        return found
+        if self._failed is None or anew:
+            self._failed = []
+            for voice, sources in self._sources.items():
+                urls = {name: source.url for name, source in sources.items()}
+                self._failed += failures.of_sources(self.work, self.results, voice, urls)
+                self._failed += failures.of_voice(self.results, voice)
+        return self._failed
+
+    def given_up(self) -> list[Failure]:
+        """Failures of sources that running again alone does not mend."""
+        return [failure for failure in self.failed() if failure.source and not failure.passing]
+
+    def failures(self, voice: str) -> dict[str, str]:
+        """Sources of a voice that a stage gave up on for good, with stage and reason."""
+        return {
+            failure.source: f"{failure.stage}: {failure.message}"
+            for failure in self.given_up()
+            if failure.voice == voice and failure.source
+        }
 
     def retry(self) -> None:
         """Forget what failed, so that the next run tries it again."""
-        for voice in self.voices:
-            for source in self.voice(voice).sources:
-                for path in self._failure_files(voice, source.id):
-                    path.unlink()
+        for failure in self.failed(anew=True):
+            if failure.source:
+                Path(failure.record).unlink(missing_ok=True)
+        self._failed = None
 
-    def start(self, config: Mapping[str, Any]) -> None:
+    def start(self) -> None:
         """Before the first job: keep the configuration as used, say what is passed over."""
-        write_resolved(config, self.results / "run_config.yaml")
-        for voice in self.voices:
-            used = self.sources(voice)
-            for source, reason in self.failures(voice).items():
-                if source not in used:
-                    print(
-                        f"passing over {voice}/{source}, which failed: {reason} "
-                        "(voice-clone retry tries it again)",
-                        file=sys.stderr,
-                    )
+        write_resolved(self.config.model_dump(mode="json"), self.results / "run_config.yaml")
+        failures.write(self.failures_path, self.failed(anew=True))
+        used = {voice: set(self.sources(voice)) for voice in self.voices}
+        passed = [one for one in self.given_up() if one.source not in used[one.voice]]
+        for line in failures.told(passed):
+            _say(f"passing over {line}")
+        if passed:
+            _say("voice-clone retry tries them again")
 
-    def tell_failures(self) -> None:
-        """After a run that failed: what was given up on, and how to go on."""
-        told = [
-            f"  {voice}/{source}: {reason}"
-            for voice in self.voices
-            for source, reason in self.failures(voice).items()
-        ]
-        if told and self.config.skip_failed_sources:
-            print(
-                "These sources failed. Run the same command again to go on without them, or mend "
-                "them and run: voice-clone retry\n" + "\n".join(told),
-                file=sys.stderr,
-            )
+    def finish(self, good: bool) -> None:
+        """After the last job: write down and tell what failed, and what is there twice."""
+        failed = self.failed(anew=True)
+        failures.write(self.failures_path, failed)
+        if failed and not good:
+            _say(failures.how_to_go_on(failed, self.config.skip_failed_sources))
+            _say(f"Each with its reason: {self.failures_path}")
+        for voice in self.voices:
+            twins = recordings.same(self.work / voice, self._sources[voice])
+            if twins:
+                pairs = failures.names([f"{late} as {early}" for late, early in twins.items()])
+                _say(f"{voice}: the same recording is there twice: {pairs}; leave one of them out")
 
     def clips(self, wildcards: Any) -> list[str]:
         """The clip folders that a voice's dataset is made from."""
@@ -132,6 +157,10 @@ class Plan:
     def results_folder(self, wildcards: Any) -> str:
         """Where all results lie."""
         return str(self.results)
+
+    def failures_file(self, wildcards: Any) -> str:
+        """Where the failures of a run are told."""
+        return str(self.failures_path)
 
     def work_folder(self, wildcards: Any) -> str:
         """Where all intermediate files lie."""
@@ -166,7 +195,7 @@ class Plan:
 
     def source(self, voice: str, source: str) -> Source:
         """One source's part of the configuration."""
-        return next(row for row in self.voice(voice).sources if row.id == source)
+        return self._sources[voice][source]
 
     def local_file(self, wildcards: Any) -> list[str]:
         """The recording, where it is a file that is there: then its changes rerun the download.
@@ -174,8 +203,14 @@ class Plan:
         A missing file is left to the download, which fails alone and says why. With remote
         storage the path is one that the job's machine sees, and nothing is known of it here.
         """
-        url = self.source(wildcards.voice, wildcards.source).url
-        return [url] if not self.stored and Path(url).is_file() else []
+        url = self.url(wildcards)
+        path = url2pathname(urlsplit(url).path) if url.startswith("file://") else url
+        if self.stored or "://" in path:
+            return []
+        try:
+            return [path] if Path(path).is_file() else []
+        except OSError:  # longer than a name of a file can be
+            return []
 
     def corrections(self, wildcards: Any) -> list[str]:
         """The corrections of a voice where they are a file that is there: an edit reruns curate.
@@ -189,6 +224,17 @@ class Plan:
         """The options that apply the corrections of a voice, if there are any."""
         given = self.voice(wildcards.voice).corrections
         return ["--corrections", str(given)] if given else []
+
+    def section(self, wildcards: Any) -> list[str]:
+        """The options that take a section of a source, if only one is wanted."""
+        source = self.source(wildcards.voice, wildcards.source)
+        times = {"--start": source.start, "--end": source.end}
+        given = {option: time for option, time in times.items() if time is not None}
+        return [word for option, time in given.items() for word in (option, f"{time:.10g}")]
+
+    def attempt(self, wildcards: Any, attempt: int) -> int:
+        """Which try of a job this is, from 1."""
+        return attempt
 
     def url(self, wildcards: Any) -> str:
         """URL or path of a source."""
@@ -218,33 +264,41 @@ class Plan:
     def _of_sources(self, voice: str, name: str) -> list[str]:
         return [str(self.work / voice / source / name) for source in self.sources(voice)]
 
-    def _failure_files(self, voice: str, source: str) -> list[Path]:
-        places = [(self.work / voice / source, "*"), (self.results / voice / "clips", source)]
-        return sorted(p for folder, stem in places for p in folder.glob(f"{stem}.failed.json"))
-
 
 def plan(
     config: dict[str, Any],
     overrides: Mapping[str, Any] | None = None,
     storage: str | None = None,
+    within: bool = False,
 ) -> Plan:
     """Check Snakemake's ``config`` and complete it in place with every default.
 
-    ``overrides`` are those of the command line, ``storage`` the default storage provider.
+    ``overrides`` are those of the command line, ``storage`` the default storage provider;
+    ``within`` a job of another Snakemake, which does the retries.
 
     A configuration that cannot be used ends the run with one line and exit code 3, instead of
     Snakemake's traceback.
     """
+    stored = storage is not None
     try:
         checked = resolve(config, overrides)
+        access.lay(checked.download, first=access.by_hand(overrides), elsewhere=stored)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         sys.exit(3)
-    made = Plan(checked, stored=storage is not None)
+    completed = checked.model_dump(mode="json")
+    for voice in completed["voices"].values():
+        # A rule's lookup() walks through all it is given, for every job: a thousand sources in it
+        # would cost a minute.
+        del voice["sources"]
     config.clear()
-    config.update(checked.model_dump(mode="json"))
+    config.update(completed)
     add_commands()
-    return made
+    return Plan(checked, stored, within)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def add_commands() -> None:
@@ -256,5 +310,5 @@ def write_resolved(config: Mapping[str, Any], path: Path) -> None:
     """Write the configuration as it was used, only when it has changed."""
     text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
     if not path.is_file() or path.read_text("utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        with files.atomic(path) as partial:
+            partial.write_text(text, "utf-8")

@@ -5,26 +5,34 @@ rule download:
     input:
         PLAN.local_file,
     output:
-        audio="<work>/{voice}/{source}/source.wav",
+        audio=ensure("<work>/{voice}/{source}/source.wav", non_empty=True),
         provenance="<work>/{voice}/{source}/source.json",
         record="<work>/{voice}/{source}/source.wav.run.json",
     log:
         "<logs>/{voice}/{source}/download.log",
+    # What another try cannot mend ends at once there, without asking the site again.
+    retries: PLAN.retries
     container:
         PLAN.image("download")
     threads: 1
     resources:
+        downloads=1,
+        attempt=PLAN.attempt,
         mem_mb=1000,
         disk_mb=4000,
         runtime="2h",
     params:
         url=PLAN.url,
         licence=PLAN.licence,
+        section=PLAN.section,
         rate=lookup(within=config, dpath="download/sample_rate"),
         channels=lookup(within=config, dpath="download/channels"),
+        captions=lookup(within=config, dpath="download/captions"),
         language=lookup(within=config, dpath="voices/{voice}/language"),
+    # How to get at the recording is in the environment, as DOWNLOAD_...: see voice_pipeline.access.
     shell:
         "vc-download {params.url:q} --id {wildcards.source:q} --licence={params.licence:q}"
-        " --rate {params.rate} --channels {params.channels}"
-        " --language {params.language:q} --record-failure"
+        " {params.section:q} --rate {params.rate:q} --channels {params.channels:q}"
+        " --captions {params.captions:q} --language {params.language:q}"
+        " --attempt {resources.attempt} --record-failure"
         " --output {output.audio:q} 2> {log:q}"

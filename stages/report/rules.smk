@@ -19,6 +19,7 @@ rule report:
     params:
         results=PLAN.results_folder,
         work=PLAN.work_folder,
+        failures=PLAN.failures_file,
     shell:
-        "vc-report {params.results:q} --work {params.work:q}"
+        "vc-report {params.results:q} --work {params.work:q} --failures {params.failures:q}"
         " --output {output.report:q} 2> {log:q}"

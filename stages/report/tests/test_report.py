@@ -57,6 +57,11 @@ class Page(HTMLParser):
         if self.open[-1:] not in (["style"], ["script"]):
             self.shown += data
 
+    @property
+    def words(self) -> str:
+        """What is shown, as one line."""
+        return " ".join(self.shown.split())
+
     def named(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
 
@@ -243,6 +248,112 @@ def test_failed_source_is_named_with_its_reason_and_remedy(results: Path) -> Non
     shown = make(results).shown
     assert "ada / gone failed at download: answered 404 <gone>" in shown
     assert "run the workflow again" in shown
+
+
+def failure(source: str | None, reason: str, **more: Any) -> dict[str, Any]:
+    """A row of failures.json, of a record that is elsewhere."""
+    return {
+        "voice": "ada", "source": source, "url": "https://example.org/x", "stage": "download",
+        "exit_code": 3, "reason": reason, "message": f"x: no ({reason}); ask <b>them</b>",
+        "mend": "ask <b>them</b>", "time": "now", "record": "elsewhere/source.wav.failed.json",
+    } | more  # fmt: skip
+
+
+def test_failures_file_gives_reason_and_mend(results: Path) -> None:
+    put(results / "failures.json", {"failures": [failure("gone", "login_required")]})
+    made = make(results, "--failures", str(results / "failures.json"))
+    assert "ada / gone failed at download (login required): x: no Ask <b>them</b>; then run" in (
+        made.words
+    )
+    assert not made.named("b"), "the words of a site are no markup"
+    assert "answered 404" not in made.words, "the records are not read beside the file"
+
+
+def test_a_failure_that_may_pass_says_when(results: Path) -> None:
+    row = failure("gone", "rate_limited", exit_code=75, retry_at=0, mend="run again later")
+    put(results / "failures.json", {"failures": [row]})
+    shown = make(results, "--failures", str(results / "failures.json")).words
+    assert "Run again later; the site said to come back after" in shown
+    assert "voice-clone retry" not in shown
+
+
+def test_what_was_mended_since_is_no_failure(results: Path) -> None:
+    record = results.parent / "work/ada/talk/source.wav.failed.json"
+    put(results / "failures.json", {"failures": [failure("talk", "private", record=str(record))]})
+    told = ("--failures", str(results / "failures.json"))
+    assert "failed at download" not in make(results, *told).words
+    put(record, {})
+    assert "ada / talk failed at download" in make(results, *told).words
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"failures": [{}]}', "[]"])
+def test_without_a_usable_failures_file_the_records_tell(
+    results: Path, content: str | None
+) -> None:
+    if content is not None:
+        (results / "failures.json").write_text(content)
+    shown = make(results, "--failures", str(results / "failures.json")).words
+    assert "ada / gone failed at download: answered 404 <gone>" in shown
+
+
+def test_fifty_failures_are_grouped_by_reason(results: Path) -> None:
+    names = [f"talk-{number}" for number in range(50)]
+    rows = [failure(x, "private" if n % 5 else "live") for n, x in enumerate(names)]
+    told = json.loads((results / "run_config.yaml").read_text())
+    told["voices"]["ada"]["sources"] += [{"id": name, "url": name} for name in names]
+    put(results / "run_config.yaml", told)
+    put(results / "failures.json", {"failures": rows})
+    made = make(results, "--failures", str(results / "failures.json"))
+    assert "50 failures in this run" in made.words
+    assert "40 failed at download: private. Ask <b>them</b>; then run voice-clone" in made.words
+    assert "10 failed at download: live" in made.words
+    assert len(made.named("details")) >= 2
+    assert all(f"ada / {name}: x: no" in made.words for name in names)
+
+
+def test_where_a_source_comes_from_is_shown_and_harmless(results: Path) -> None:
+    put(
+        results.parent / "work/ada/talk/source.json",
+        {
+            "title": EVIL, "uploader": EVIL, "upload_date": "20240501", "licence": EVIL,
+            "url": "https://example.org/talk?si=1", "canonical_url": "https://example.org/talk",
+            "section": {"start": 12, "end": 90},
+        },
+    )  # fmt: skip
+    put(
+        results.parent / "work/ada/gone/source.json",
+        {"title": "x", "canonical_url": "javascript:alert(2)", "section": {"start": 5}},
+    )
+    made = make(results)
+    assert f"{EVIL}talk · https://example.org/talk · by {EVIL} · 2024-05-01 · from 0:12 to" in (
+        made.words
+    )
+    assert "javascript:alert(2) · from 0:05 on" in made.words
+    assert len(made.named("script")) == 1
+    assert not [a for a in made.named("a") if "javascript" in str(a["href"])]
+
+
+@pytest.mark.parametrize(
+    ("talk", "gone", "same"),
+    [
+        ({"audio": {"sha256": "a"}}, {"audio": {"sha256": "a"}}, True),
+        ({"original": {"sha256": "a"}}, {"original": {"sha256": "a"}}, True),
+        ({"original": {"sha256": "a"}}, {"original": {"sha256": "b"}}, False),
+        (
+            {"original": {"sha256": "a"}, "section": {"start": 0, "end": 9}},
+            {"original": {"sha256": "a"}, "section": {"start": 9, "end": 20}},
+            False,
+        ),
+        ({"original": {"sha256": ""}}, {"original": {"sha256": ""}, "audio": "?"}, False),
+    ],
+    ids=["audio", "original", "different", "sections apart", "unknown"],
+)
+def test_the_same_recording_is_named(
+    results: Path, talk: dict[str, Any], gone: dict[str, Any], same: bool
+) -> None:
+    put(results.parent / "work/ada/talk/source.json", talk)
+    put(results.parent / "work/ada/gone/source.json", gone)
+    assert ("same recording as talk" in make(results).shown) is same
 
 
 def test_micro_base_says_that_it_proves_no_voice(results: Path) -> None:

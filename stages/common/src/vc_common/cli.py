@@ -94,7 +94,7 @@ def run(made: argparse.ArgumentParser, work: Work, argv: list[str] | None = None
         return errors.OK
     except errors.StageError as error:
         logger.error("%s", error)
-        return _failed(made.prog, arguments, output, error.exit_code, str(error))
+        return _failed(made.prog, arguments, output, error.exit_code, str(error), error.details)
     except OSError as error:
         # A full disk, a folder without write permission: the system's own words say it best.
         logger.error("%s", error)
@@ -123,7 +123,14 @@ def _output_of(arguments: list[str]) -> Path | None:
     return None
 
 
-def _failed(prog: str, arguments: list[str], output: Path | None, code: int, message: str) -> int:
+def _failed(
+    prog: str,
+    arguments: list[str],
+    output: Path | None,
+    code: int,
+    message: str,
+    details: Mapping[str, Any] | None = None,
+) -> int:
     if output is not None and str(output) != "-" and "--record-failure" in arguments:
-        records.write_failure(prog, output, code, message)
+        records.write_failure(prog, output, code, message, details)
     return code

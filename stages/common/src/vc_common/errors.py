@@ -1,5 +1,7 @@
 """Failures a user can act on. Each carries the exit code its command ends with."""
 
+from typing import Any
+
 OK = 0
 FAILED = 1
 USAGE = 2
@@ -9,9 +11,17 @@ TERMINATED = 143
 
 
 class StageError(Exception):
-    """A failure with a message fit for one line: what, where, how to mend it."""
+    """A failure with a message fit for one line: what, where, how to mend it.
+
+    ``details`` are facts for programs, such as a reason out of an enumeration; they go into the
+    failure's record as they are.
+    """
 
     exit_code = FAILED
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class InputError(StageError, ValueError):

@@ -8,14 +8,14 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from vc_common import files
 
 # Options that say how to talk, not what to compute.
-_NOT_PARAMETERS = {"log_level", "log_format", "quiet", "record_failure", "version"}
+_NOT_PARAMETERS = {"log_level", "log_format", "quiet", "record_failure", "version", "private"}
 
 
 def record_path(output: Path) -> Path:
@@ -30,14 +30,17 @@ def failure_path(output: Path) -> Path:
 
 @contextlib.contextmanager
 def recorded(prog: str, args: argparse.Namespace, output: Path | None) -> Iterator[dict[str, Any]]:
-    """Time the block and write its record when it succeeds; yields the dict of its figures."""
-    if output is not None:
-        failure_path(output).unlink(missing_ok=True)
+    """Time the block and write its record when it succeeds; yields the dict of its figures.
+
+    Options that a command names in the default ``private`` stand in no record.
+    """
     figures: dict[str, Any] = {}
     started, clock, cpu = time.time(), time.perf_counter(), time.process_time()
     yield figures
     if output is None or str(output) == "-":
         return
+    # Until it succeeds, why the attempt before failed is still to be read.
+    failure_path(output).unlink(missing_ok=True)
     files.write_json(
         record_path(output),
         {
@@ -50,7 +53,8 @@ def recorded(prog: str, args: argparse.Namespace, output: Path | None) -> Iterat
             "parameters": {
                 name: str(value) if isinstance(value, Path) else value
                 for name, value in sorted(vars(args).items())
-                if name not in _NOT_PARAMETERS and not isinstance(value, list)
+                if name not in _NOT_PARAMETERS.union(getattr(args, "private", ()))
+                and not isinstance(value, list)
             },
             "figures": figures,
             "versions": versions(prog),
@@ -58,8 +62,14 @@ def recorded(prog: str, args: argparse.Namespace, output: Path | None) -> Iterat
     )
 
 
-def write_failure(prog: str, output: Path, exit_code: int, message: str) -> None:
-    """Say beside ``output`` why it is not there."""
+def write_failure(
+    prog: str,
+    output: Path,
+    exit_code: int,
+    message: str,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Say beside ``output`` why it is not there; ``details`` stand beside the message."""
     files.write_json(
         failure_path(output),
         {
@@ -67,6 +77,7 @@ def write_failure(prog: str, output: Path, exit_code: int, message: str) -> None
             "exit_code": exit_code,
             "message": message,
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            **(details or {}),
         },
     )
 

@@ -1,7 +1,8 @@
 """From a URL or a local file to a WAV, its provenance and its captions, all or nothing."""
 
 import contextlib
-import tempfile
+import errno
+import shutil
 import time
 import urllib.parse
 import urllib.request
@@ -9,18 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
 from vc_common import audio, files, log, tools
 from vc_common.errors import InputError, ToolError
+from vc_download import captions, decode, scratch
+from vc_download.access import Access, Limits, Section
+from vc_download.decode import Decoded
+from vc_download.failures import Reason, failure
 from vc_download.fetched import Fetched
 
 logger = log.get("download")
 
 CAPTIONS = "captions.vtt"
 
-# A file that ends this much earlier than it announces is worth a warning.
-TRUNCATED = 0.98
+_BYTES = 2  # of a sample
+_WHOLE, _OPEN, _USUAL = Section(), Access(), Limits()
 
 
 def download(
@@ -31,74 +34,72 @@ def download(
     channels: int = 2,
     name: str | None = None,
     licence: str | None = None,
-    cookies: Path | None = None,
+    section: Section = _WHOLE,
     language: str | None = None,
+    whose_captions: str = "people",
+    access: Access = _OPEN,
+    limits: Limits = _USUAL,
 ) -> dict[str, Any]:
     """Write ``source`` as 16-bit WAV to ``output`` and its provenance beside it, as ``.json``.
 
-    Captions that people wrote go to ``captions.vtt`` in the same folder. Returns the
-    provenance. Raises InputError when the source cannot be used, TryAgainError when the
-    network or the site may serve it later; then nothing is left behind.
+    Captions go to ``captions.vtt`` in the same folder: those that people wrote, with
+    ``whose_captions`` any also automatic ones, with none not any. Returns the provenance. Raises
+    the failures of ``vc_download.failures``: InputError when the source cannot be used,
+    TryAgainError when the network or the site may serve it later. Then nothing is left behind but,
+    hidden, what has arrived so far; the next call goes on from there.
     """
     if output.suffix.lower() != ".wav":
         raise InputError(f"{output}: the output is WAV; name it .wav")
-    local = _local_path(source)
-    with contextlib.ExitStack() as stack:
+    local = local_path(source)
+    if local is not None:
+        _must_be_allowed(source, local, limits)
+    with _told_when_full(source), scratch.scratch(output, {"source": source}) as folder:
         if local is not None:
-            fetched = _from_disk(local)
+            fetched = _from_disk(source, local)
         else:
-            folder = stack.enter_context(_scratch(output))
             # yt-dlp takes a while to import: local files do without.
             from vc_download import web
 
-            fetched = web.fetch(source, folder, cookies, language)
-        original = _probe(fetched.path, source)
-        wav = stack.enter_context(files.atomic(output))
-        frames = _convert(fetched.path, wav, source, original, rate=rate, channels=channels)
-        facts = fetched.facts
-        provenance = {
-            "url": facts.get("url"),
-            "file": facts.get("file"),
-            "extractor": facts["extractor"],
-            "id": name or facts["id"],
-            "title": facts.get("title"),
-            "uploader": facts.get("uploader"),
-            "upload_date": facts.get("upload_date"),
-            "licence": licence or facts.get("licence"),
-            "language": facts.get("language"),
-            "duration": round(frames / rate, 3),
-            "audio": {
-                "file": output.name,
-                "rate": rate,
-                "channels": channels,
-                "frames": frames,
-                "sha256": files.sha256(wav),
-            },
-            "original": {
-                "codec": original.codec,
-                "rate": original.rate,
-                "channels": original.channels,
-                "seconds": round(original.seconds, 3),
-                "bytes": fetched.path.stat().st_size,
-                "sha256": files.sha256(fetched.path),
-            },
-            "captions": CAPTIONS if fetched.captions else None,
-            "retrieved": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "versions": fetched.versions | {"ffmpeg": _ffmpeg_version()},
+            fetched = web.fetch(
+                source,
+                folder,
+                access,
+                limits,
+                section=section,
+                language=language,
+                whose_captions=whose_captions,
+            )
+        original = decode._probe(fetched.path, source)
+        _must_fit(source, original, fetched.path, limits, section, rate * channels * _BYTES, folder)
+        wav = folder / "decoded.wav"
+        decoded = decode.to_wav(
+            fetched.path,
+            wav,
+            source=source,
+            rate=rate,
+            channels=channels,
+            start=section.start,
+            end=section.end,
+        )
+        _must_be_whole(source, decoded, folder, local is None)
+        if decoded.frames / rate > limits.seconds:
+            raise _too_long(source, decoded.frames / rate, limits)
+        vtt = _captions(source, fetched, folder, section)
+        spoken = fetched.captions if vtt else None
+        told = {
+            "id": name or fetched.facts["id"],
+            **_facts(fetched, decoded, wav, output, section, rate, channels),
+            "captions": CAPTIONS if spoken else None,
+            "captions_by": spoken.by if spoken else None,
+            "captions_language": spoken.language if spoken else None,
         }
-        if fetched.captions:
-            kept = stack.enter_context(files.atomic(output.with_name(CAPTIONS)))
-            kept.write_bytes(fetched.captions.read_bytes())
-        else:
-            # Captions of an earlier source under this name are not this one's.
-            output.with_name(CAPTIONS).unlink(missing_ok=True)
-        # Leaving the stack renames the WAV last: what is found under its name is complete.
-        files.write_json(output.with_suffix(".json"), provenance)
+        provenance = told | {"licence": licence or told["licence"]}
+        _put(output, wav, vtt, provenance)
     return provenance
 
 
-def _local_path(source: str) -> Path | None:
-    """The local file that ``source`` names; None for http(s). InputError for other schemes."""
+def local_path(source: str) -> Path | None:
+    """The local file that ``source`` names; None for http(s). Other schemes are refused."""
     scheme, separated, _ = source.partition("://")
     if not separated:
         return Path(source)
@@ -106,60 +107,154 @@ def _local_path(source: str) -> Path | None:
     if scheme.lower() == "file":
         return Path(urllib.request.url2pathname(parts.path))
     if scheme.lower() not in ("http", "https"):
-        raise InputError(f"{source}: {scheme} is not supported; give an http(s) URL or a file")
+        raise failure(Reason.UNSUPPORTED_URL, source, f"{scheme} is neither http(s) nor a file")
     if parts.username or parts.password:
         # It would end in logs and in the provenance.
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        raise InputError(f"{shown}: has a password in it; leave it out, and give --cookies instead")
+        mend = "leave it out, and set download.cookies instead"
+        raise failure(Reason.UNSUPPORTED_URL, shown, "has a password in it", mend=mend)
     return None
 
 
-def _from_disk(path: Path) -> Fetched:
+def _must_be_allowed(source: str, path: Path, limits: Limits) -> None:
+    """Links count as what they lead to."""
+    real = path.resolve()
+    if limits.folders and not any(real.is_relative_to(f.resolve()) for f in limits.folders):
+        folders = ", ".join(map(str, limits.folders))
+        raise failure(Reason.REFUSED_ADDRESS, source, f"lies outside the allowed folders {folders}")
+
+
+def _from_disk(source: str, path: Path) -> Fetched:
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; give one recording in it")
+        raise failure(Reason.NOT_FOUND, source, "is a folder; give one recording in it")
+    if not path.exists():
+        raise failure(Reason.NOT_FOUND, source, "no such file")
     if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
+        raise failure(Reason.NO_AUDIO, source, "is a device or a pipe, not a file")
     return Fetched(path, {"file": path.name, "extractor": "file", "id": path.stem})
 
 
 @contextlib.contextmanager
-def _scratch(output: Path) -> Iterator[Path]:
-    """A folder for the original, on the output's disk, because it can be large."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=output.parent) as folder:
-        yield Path(folder)
-
-
-def _probe(path: Path, source: str) -> audio.AudioInfo:
-    """What ffprobe says of ``path``, with complaints that name the ``source``."""
-    if path.stat().st_size == 0:
-        raise InputError(f"{source}: is empty (0 bytes); check what it should hold")
+def _told_when_full(source: str) -> Iterator[None]:
     try:
-        return audio.probe(path)
-    except InputError as error:
-        raise InputError(str(error).replace(str(path), source)) from None
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise failure(Reason.DISK_FULL, source, "does not fit on the disk") from None
 
 
-def _convert(
-    path: Path, wav: Path, source: str, original: audio.AudioInfo, *, rate: int, channels: int
-) -> int:
-    """Decode ``path`` into ``wav``; returns its frames, of which there is at least one."""
+def _must_fit(
+    source: str,
+    original: audio.AudioInfo,
+    path: Path,
+    limits: Limits,
+    section: Section,
+    bytes_a_second: int,
+    folder: Path,
+) -> None:
+    """Refuse what is too large or too long before it is decoded."""
+    size = path.stat().st_size
+    if size > limits.bytes:
+        said = f"has {size / 1e6:.0f} MB, more than {limits.bytes / 1e6:.0f} MB"
+        raise failure(Reason.TOO_LARGE, source, said)
+    seconds = section.length(original.seconds)
+    if seconds > limits.seconds:
+        raise _too_long(source, seconds, limits)
+    needed, free = seconds * bytes_a_second, shutil.disk_usage(folder).free
+    if needed > free:
+        said = f"needs {needed / 1e6:.0f} MB as WAV, and {free / 1e6:.0f} MB are free on the disk"
+        raise failure(Reason.DISK_FULL, source, said)
+
+
+def _too_long(source: str, seconds: float, limits: Limits) -> Exception:
+    said = f"lasts {seconds:.0f} s, more than {limits.seconds:.0f} s"
+    return failure(Reason.TOO_LONG, source, said)
+
+
+def _must_be_whole(source: str, decoded: Decoded, folder: Path, from_web: bool) -> None:
+    """What the web sent only half of is fetched again; what lies half on disk is used, and said."""
+    for warning in decoded.warnings:
+        logger.warning("%s", warning)
+    if not decoded.truncated:
+        return
+    said = f"announces {decoded.announced:.1f} s, of which {decoded.found:.1f} s can be decoded"
+    if from_web:
+        scratch.forget(folder)
+        raise failure(Reason.NETWORK, source, said)
+    logger.warning("%s: %s; it may be incomplete", source, said)
+
+
+def _captions(source: str, fetched: Fetched, folder: Path, section: Section) -> Path | None:
+    """The captions as WebVTT in the scratch folder; trouble with them is only a warning."""
+    if fetched.captions is None:
+        return None
+    vtt = folder / CAPTIONS
     try:
-        audio.convert(path, wav, rate, channels)
-        frames = int(soundfile.info(wav).frames)
-    except (ToolError, soundfile.LibsndfileError) as error:
-        said = str(error).replace(str(path), source).replace(str(wav), "the WAV")
-        raise InputError(f"{source}: cannot be decoded ({said})") from None
-    if frames == 0:
-        raise InputError(f"{source}: its audio lasts 0 s; check that the file is complete")
-    if frames / rate < TRUNCATED * original.seconds:
-        logger.warning(
-            "%s: announces %.1f s, of which %.1f s can be decoded; it may be incomplete",
-            source,
-            original.seconds,
-            frames / rate,
-        )
-    return frames
+        captions.write(fetched.captions, vtt, section)
+    except ToolError as error:
+        logger.warning("%s: captions left out: %s", source, error)
+        return None
+    return vtt
+
+
+def _facts(
+    fetched: Fetched,
+    decoded: Decoded,
+    wav: Path,
+    output: Path,
+    section: Section,
+    rate: int,
+    channels: int,
+) -> dict[str, Any]:
+    """Where the recording is from and what it is; tags of the file where no site says it."""
+    told, original = fetched.facts, decoded.original
+    tags = original.tags
+    return {
+        "url": told.get("url"),
+        "canonical_url": told.get("canonical_url"),
+        "file": told.get("file"),
+        "extractor": told["extractor"],
+        "site_id": told["id"],
+        "title": told.get("title") or tags.get("title"),
+        "uploader": told.get("uploader") or tags.get("artist"),
+        "upload_date": told.get("upload_date") or tags.get("date"),
+        "licence": told.get("licence") or tags.get("license") or tags.get("copyright"),
+        "language": told.get("language"),
+        "duration": round(decoded.frames / rate, 3),
+        "section": None if section == _WHOLE else {"start": section.start, "end": section.end},
+        "audio": {
+            "file": output.name,
+            "rate": rate,
+            "channels": channels,
+            "frames": decoded.frames,
+            "sha256": files.sha256(wav),
+        },
+        "original": {
+            "container": original.container,
+            "codec": original.codec,
+            "rate": original.rate,
+            "channels": original.channels,
+            "seconds": round(original.seconds, 3),
+            "bytes": fetched.path.stat().st_size,
+            "sha256": files.sha256(fetched.path),
+        },
+        "formats": told.get("formats", []),
+        "retrieved": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "versions": fetched.versions | {"ffmpeg": _ffmpeg_version()},
+    }
+
+
+def _put(output: Path, wav: Path, vtt: Path | None, provenance: dict[str, Any]) -> None:
+    """Put all in place, the WAV last: what is found under its name is complete."""
+    beside = output.with_name(CAPTIONS)
+    if vtt:
+        vtt.replace(beside)
+    else:
+        # Captions of an earlier source under this name are not this one's.
+        beside.unlink(missing_ok=True)
+    files.write_json(output.with_suffix(".json"), provenance)
+    wav.replace(output)
 
 
 def _ffmpeg_version() -> str:

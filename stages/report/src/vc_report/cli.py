@@ -24,6 +24,12 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         help="work folder, with what the stages left of each source",
     )
+    parser.add_argument(
+        "--failures",
+        type=Path,
+        metavar="FILE",
+        help="failures.json of the workflow; without it the stages' own records are read",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the page, one HTML file")
     parser.add_argument(
         "--clips-per-voice", type=int, default=12, help="how many kept clips get a player"
@@ -37,7 +43,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--clips-per-voice {args.clips_per_voice}: give 0 or more")
     from vc_report import page, tree
 
-    run = tree.read(args.results, args.work)
+    run = tree.read(args.results, args.work, args.failures)
     html, players = page.render(run, args.clips_per_voice)
     with files.atomic(args.output) as partial:
         partial.write_text(html, "utf-8")

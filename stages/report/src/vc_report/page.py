@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 import jinja2
 
 from vc_common.manifests import spread
-from vc_report import charts, players, words
+from vc_report import charts, failures, players, words
 from vc_report.tree import Run, Voice
 
 MICRO_BASE = "csm-micro"  # the base whose speech is noise
 REAL_BASE = "unsloth/csm-1b"
+MANY = 10  # failures; of more than these only the kinds are told at first sight
 
 
 def render(run: Run, clips_per_voice: int) -> tuple[str, int]:
@@ -35,10 +36,12 @@ def render(run: Run, clips_per_voice: int) -> tuple[str, int]:
     environment.globals.update(
         audio=players.data_uri, web=_web, figures=words.FIGURES, reasons=words.REASONS
     )
+    failed = [failure for voice in run.voices for failure in voice.all_failures()]
     html = environment.get_template("report.html.j2").render(
         run=run,
         voices=[_voice(voice, run, clips_per_voice) for voice in run.voices],
-        failures=[failure for voice in run.voices for failure in voice.all_failures()],
+        failures=failed,
+        kinds=failures.kinds(failed) if len(failed) > MANY else [],
         unfinished=_unfinished(run),
         micro=any(MICRO_BASE in _base_model(voice, run) for voice in run.voices),
         real_base=REAL_BASE,

@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from vc_common import files, ledger
+from vc_common import files, ledger, provenance
 from vc_common.errors import InputError
 from vc_common.manifests import Clip, LedgerRow, read_rows
+from vc_common.provenance import Provenance
 from vc_report import failures
 from vc_report.failures import Failure
 
@@ -25,7 +26,10 @@ STEPS = (
 
 @dataclass
 class Source:
-    """One recording of a voice; ``seconds`` is None when nothing says how long it is."""
+    """One recording of a voice; ``seconds`` is None when nothing says how long it is.
+
+    ``twin`` is the id of an earlier source that is the same recording, "" when there is none.
+    """
 
     id: str
     title: str
@@ -36,6 +40,8 @@ class Source:
     clips: list[Clip]
     failures: list[Failure]
     reached: str
+    provenance: Provenance
+    twin: str = ""
 
     @property
     def kept(self) -> float:
@@ -107,9 +113,10 @@ class Run:
     records: list[dict[str, Any]]
 
 
-def read(results: Path, work: Path) -> Run:
-    """Read a results folder and its work folder.
+def read(results: Path, work: Path, failed: Path | None = None) -> Run:
+    """Read a results folder and its work folder, and what failed from the file ``failed``.
 
+    Without that file the records that the stages left beside their outputs tell what failed.
     Raises InputError when there is no usable ``run_config.yaml``: then nothing says which
     voices and sources there should be.
     """
@@ -126,12 +133,17 @@ def read(results: Path, work: Path) -> Run:
     records = [
         {**row, "voice": name} for name in voices for row in _records([work / name, results / name])
     ]
+    known = failures.told(failed)
     return Run(
-        config, [_voice(results, work, name, told or {}) for name, told in voices.items()], records
+        config,
+        [_voice(results, work, name, told or {}, known) for name, told in voices.items()],
+        records,
     )
 
 
-def _voice(results: Path, work: Path, name: str, told: dict[str, Any]) -> Voice:
+def _voice(
+    results: Path, work: Path, name: str, told: dict[str, Any], known: list[Failure] | None
+) -> Voice:
     folder = results / name
     notes: list[str] = []
     entries = [
@@ -139,13 +151,20 @@ def _voice(results: Path, work: Path, name: str, told: dict[str, Any]) -> Voice:
         for entry in told.get("sources") or []
     ]
     sources = [_source(work, folder, name, entry, notes) for entry in entries]
+    twins = provenance.twins([(source.id, source.provenance) for source in sources])
+    for source in sources:
+        source.twin = twins.get(source.id, "")
+        if known is not None:
+            source.failures = [x for x in known if (x.voice, x.source) == (name, source.id)]
     voice = Voice(
         name=name,
         folder=folder,
         consent=str(told.get("consent", "")),
         language=str(told.get("language", "")),
         sources=sources,
-        failures=failures.of_voice(results, name),
+        failures=failures.of_voice(results, name)
+        if known is None
+        else [x for x in known if (x.voice, x.source) == (name, "")],
         notes=notes,
     )
     reference = folder / "reference" / "reference.wav"
@@ -165,20 +184,22 @@ def _source(
     name = str(entry.get("id") or entry.get("url", ""))
     place = work / voice / name
     facts = _object(place / "source.json", notes)
+    told = provenance.read(facts)
     rows = _ledger(folder, name, notes)
     clips = _rows(folder / "clips" / name / "metadata.jsonl", Clip, notes)
     kept = {row.clip for row in rows if row.kept}
     reached = [stage for stage, file in STEPS if (place / file).is_file()]
     return Source(
         id=name,
-        title=str(facts.get("title") or name),
-        url=str(facts.get("url") or entry.get("url") or ""),
-        licence=str(facts.get("licence") or entry.get("licence") or ""),
+        title=told.title or name,
+        url=told.url or str(entry.get("url") or ""),
+        licence=told.licence or str(entry.get("licence") or ""),
         seconds=rows[-1].end if rows else _number(facts.get("duration")),
         rows=rows,
         clips=[clip for clip in clips if not rows or clip.clip in kept],
         failures=failures.of_source(work, folder / "clips", voice, name),
         reached=reached[-1] if reached else "",
+        provenance=told,
     )
 
 

@@ -10,7 +10,7 @@ import soundfile
 import truth
 from pipeline import STAGES, Ended, Source
 
-from vc_common import audio, manifests
+from vc_common import manifests, media
 
 BARE = Path(__file__).with_name("bare.py")
 RATIO = 0.9  # of the bare engine's speed that a stage should keep
@@ -47,7 +47,7 @@ def speed(source: Source, rounds: int) -> dict[str, float]:
 
 def memory(source: Source) -> dict[str, float]:
     """Print the most memory that each stage holds on a recording; MB by stage."""
-    seconds = audio.probe(source.recording).seconds
+    seconds = media.probe(source.recording).seconds
     print(f"a recording of {seconds / 3600:.2f} hours\nstage        peak MB  CPU s")
     peaks = {}
     for stage in STAGES:
@@ -90,7 +90,7 @@ def heard_seconds(source: Source, stage: str) -> float:
     if stage == "curate":
         clips = source.path("curate").glob("*.flac")
         return float(sum(soundfile.info(clip).duration for clip in clips))
-    return audio.probe(
+    return media.probe(
         source.path("reference") if stage == "reference" else source.recording
     ).seconds
 

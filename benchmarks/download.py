@@ -39,7 +39,7 @@ import refused
 import yaml
 from loopback import Answer
 
-from vc_common import audio, files
+from vc_common import files, media
 
 ROOT = Path(__file__).parent.parent
 INTERVIEW = ROOT / "examples" / "interview.opus"
@@ -102,7 +102,7 @@ def recordings(
     """``count`` cuts of the interview, no two of them the same, and how many seconds they last."""
     whole = folder / "interview.wav"
     ffmpeg("-i", str(INTERVIEW), "-ar", "16000", "-ac", "1", str(whole))
-    length = audio.probe(whole).seconds
+    length = media.probe(whole).seconds
     made, options = [], []
     for number in range(count):
         ending = list(CODECS)[number % len(CODECS)]

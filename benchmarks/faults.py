@@ -18,7 +18,7 @@ from pipeline import Source
 from truth import Span
 from voices import RATE
 
-from vc_common import audio, errors, ledger, manifests
+from vc_common import audio, errors, ledger, manifests, media
 
 SECONDS = 60.0  # of what is made for the purpose
 NOISE_DB = -45.0
@@ -96,7 +96,7 @@ def tiles(source: Source) -> str:
         try:
             rows = manifests.read_rows(path, manifests.LedgerRow)
             ledger.check(rows, rows[-1].end)
-            missing = audio.probe(source.path("separate")).seconds - rows[-1].end
+            missing = media.probe(source.path("separate")).seconds - rows[-1].end
         except ValueError:
             return "no"
         if abs(missing) > ROUNDING:

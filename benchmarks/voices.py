@@ -10,7 +10,7 @@ import numpy as np
 import truth
 from truth import Span, SpokenWord
 
-from vc_common import audio, files
+from vc_common import audio, files, media
 from vc_common.audio import ENGINE_RATE, Samples
 
 RATE = 44_100  # Hz, of everything mixed
@@ -115,7 +115,7 @@ def guests(folder: Path, count: int, rng: np.random.Generator) -> list[Guest]:
     """``count`` speakers drawn from those with a long clip that has pauses."""
     paths = sorted(folder.glob("*.flac"))
     drawn = (paths[n] for n in rng.permutation(len(paths)))
-    long = (Guest(path) for path in drawn if audio.probe(path).seconds >= GUEST_SECONDS)
+    long = (Guest(path) for path in drawn if media.probe(path).seconds >= GUEST_SECONDS)
     fluent = (g for g in long if max(p.seconds for p in g.phrases) < 1.5 * PHRASE[1])
     return list(islice(fluent, count))
 
@@ -146,7 +146,7 @@ def _likeness(speech: Path, folder: Path) -> dict[str, float]:
     found = {
         path.name: cosine(encoder.embed(audio.read(path, ENGINE_RATE)[0]), mine)
         for path in sorted(folder.glob("*.flac"))
-        if path.stem.split("-")[0] in women and audio.probe(path).seconds >= ALIKE_SECONDS
+        if path.stem.split("-")[0] in women and media.probe(path).seconds >= ALIKE_SECONDS
     }
     return dict(sorted(found.items(), key=lambda row: -row[1]))
 

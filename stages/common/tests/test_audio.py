@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import audio, tools
+from vc_common import audio, media, tools
 from vc_common.errors import InputError
 
 
@@ -48,7 +48,7 @@ def test_formats_that_libsndfile_does_not_know_go_through_ffmpeg(
     samples, rate = audio.read(other)
     assert rate == 44_100
     assert len(samples) / rate == pytest.approx(2.0, abs=0.05)
-    assert audio.probe(other).codec == "aac"
+    assert media.probe(other).codec == "aac"
 
 
 def test_what_is_no_audio_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import audio, tools
+from vc_common import audio, media, tools
 from vc_common.errors import InputError, ToolError
 
 
@@ -64,7 +64,7 @@ def sdp(entry: str) -> str:
 def refused(path: Path) -> str:
     """The one line with which reading ``path`` ends."""
     with pytest.raises(InputError) as failed:
-        audio.probe(path)
+        media.probe(path)
     said = str(failed.value)
     assert len(said.splitlines()) == 1
     assert said.startswith(f"{tools.printable(str(path))}: ")
@@ -87,7 +87,7 @@ def test_scripts_that_name_other_files_or_servers_are_refused(
     for entry in ("file:///etc/passwd", f"{site}/secret.wav", tone.name, str(tone)):
         talk.write_text(script(entry))
         assert "recording" in refused(talk)
-    for read in (audio.read, lambda path: audio.convert(path, tmp_path / "out.wav", 8000, 1)):
+    for read in (audio.read, lambda path: media.convert(path, tmp_path / "out.wav", 8000, 1)):
         with pytest.raises(InputError, match="recording"):
             read(talk)
     assert asked == []
@@ -154,7 +154,7 @@ def test_quicktime_references_to_other_files_are_not_followed(tmp_path: Path, to
     assert np.abs(soundfile.read(followed)[0]).max() > 0.2
 
     wav = tmp_path / "out.wav"
-    audio.convert(film, wav, 44_100, 1)
+    media.convert(film, wav, 44_100, 1)
     assert soundfile.info(wav).frames == 0
 
 
@@ -168,17 +168,17 @@ def test_names_are_only_names(
     # Relative, so that nothing stands before the name.
     monkeypatch.chdir(tmp_path)
     tone.rename(name)
-    info = audio.probe(Path(name))
+    info = media.probe(Path(name))
     assert (info.rate, info.channels, info.seconds) == (44_100, 2, 2.0)
     target = Path(f"-y:{name}.out.wav")
-    audio.convert(Path(name), target, 16_000, 1)
+    media.convert(Path(name), target, 16_000, 1)
     assert soundfile.info(target).frames == 32_000
 
 
 def test_a_name_that_is_no_text_is_read_and_told(tmp_path: Path, tone: Path) -> None:
     named = tmp_path / "tal\udcff.wav"
     tone.rename(named)
-    assert audio.probe(named).seconds == 2.0
+    assert media.probe(named).seconds == 2.0
     named.write_bytes(b"no sound")
     assert "\udcff" not in refused(named)
 
@@ -201,7 +201,7 @@ def test_tags_are_kept_short_and_on_one_line(tmp_path: Path, tone: Path, suffix:
     path = tmp_path / f"tagged.{suffix}"
     said = [part for name, value in TAGS.items() for part in ("-metadata", f"{name}={value}")]
     tools.run(["ffmpeg", "-v", "error", "-i", str(tone), *said, str(path)])
-    tags = {name.lower(): value for name, value in audio.probe(path).tags.items()}
+    tags = {name.lower(): value for name, value in media.probe(path).tags.items()}
     assert tags["title"].startswith("🎤 first line second")
     assert tags["artist"] == "../../etc/passwd"
     assert 100 <= len(tags["comment"]) <= 1000
@@ -224,7 +224,7 @@ def test_tags_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
         last, size = stored[at] >> 7, int.from_bytes(stored[at + 1 : at + 4], "big")
         at += 4 + size
     path.write_bytes(header + bytes([0x84]) + len(block).to_bytes(3, "big") + block + stored[at:])
-    info = audio.probe(path)
+    info = media.probe(path)
     assert info.seconds == 1.0
     assert "broken" in info.tags["TITLE"]
     assert all("\x00" not in part for tag in info.tags.items() for part in tag)
@@ -242,8 +242,8 @@ def test_the_default_track_is_taken_else_the_first(tmp_path: Path) -> None:
             chosen += [f"-disposition:a:{default}", "default"]
         command = ["ffmpeg", "-v", "error", *tracks, *maps, *chosen, "-default_mode", "passthrough"]
         tools.run([*command, str(path)])
-        assert audio.probe(path).stream == (default or 0)
-        audio.convert(path, wav, 44_100, 1)
+        assert media.probe(path).stream == (default or 0)
+        media.convert(path, wav, 44_100, 1)
         assert np.abs(np.fft.rfft(soundfile.read(wav)[0])).argmax() == pytest.approx(
             expected, abs=1
         )
@@ -254,4 +254,4 @@ def test_a_missing_ffmpeg_is_no_fault_of_the_recording(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ToolError, match="ffprobe: not installed"):
-        audio.probe(tone)
+        media.probe(tone)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vc_common import audio, errors, manifests
+from vc_common import audio, errors, manifests, media
 from vc_common.manifests import Segment
 from vc_segment import cli
 
@@ -69,7 +69,7 @@ def test_the_target_is_told_from_a_stranger_and_from_overlap(
     assert made == errors.OK
     rows = manifests.read_rows(out, Segment)
     assert rows[0].start == 0.0
-    assert rows[-1].end == pytest.approx(audio.probe(vocals).seconds, abs=1e-3)
+    assert rows[-1].end == pytest.approx(media.probe(vocals).seconds, abs=1e-3)
     assert all(a.end == b.start for a, b in pairwise(rows))
     found = {"target": 0.0, "other": 0.0}
     total = {"target": 0.0, "other": 0.0}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vc_common import audio, errors, manifests, text, whisper
+from vc_common import audio, errors, manifests, media, text, whisper
 from vc_common.manifests import Segment, Word
 from vc_transcribe import cli, stretches
 
@@ -86,7 +86,7 @@ def test_only_the_targets_words_are_heard_in_their_place(
     heard = " ".join(word.word for word in words)
     assert text.word_error_rate([" ".join(texts)], [heard]) <= 0.15
     assert words[0].start >= 5.0
-    assert words[-1].end <= audio.probe(folder / "vocals.flac").seconds + 0.3
+    assert words[-1].end <= media.probe(folder / "vocals.flac").seconds + 0.3
     assert {word.language for word in words} == {"en"}
     assert all(0 <= word.confidence <= 1 and word.doubt == "" for word in words)
     starts = [word.start for word in words]

@@ -2,16 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Any
-
-from yt_dlp.utils import YoutubeDLError
+from typing import TYPE_CHECKING, Any
 
 from vc_common import log, tools
 from vc_common.errors import StageError, ToolError
-from vc_download import refusals
 from vc_download.access import Section
-from vc_download.client import Client
 from vc_download.fetched import Captions
+
+if TYPE_CHECKING:
+    from vc_download.client import Client
 
 logger = log.get("download")
 
@@ -20,13 +19,18 @@ _FORMATS = ("vtt", "srt", "ass")
 
 
 def fetch(
-    client: Client, info: dict[str, Any], folder: Path, language: str | None, whose: str
+    client: "Client", info: dict[str, Any], folder: Path, language: str | None, whose: str
 ) -> Captions | None:
     """The captions that fit, as their site gives them; trouble with them is only a warning.
 
     ``whose`` is people, any (automatic ones where people wrote none) or none. Without a
     ``language`` that of the recording counts.
     """
+    # Local files, whose captions nobody fetches, do without yt-dlp.
+    from yt_dlp.utils import YoutubeDLError
+
+    from vc_download import refusals
+
     offered = [("people", info.get("subtitles") or {})]
     if whose == "any":
         offered.append(("automatic", info.get("automatic_captions") or {}))
@@ -36,7 +40,7 @@ def fetch(
         if chosen is None:
             continue
         track = _readable(there[chosen])
-        path = folder / f"captions.{track['ext']}"
+        path = folder / f"given.{track['ext']}"
         try:
             _save(client, track | {"http_headers": info.get("http_headers")}, path)
         except (YoutubeDLError, StageError, OSError) as error:
@@ -75,7 +79,7 @@ def write(captions: Captions, target: Path, section: Section) -> None:
             *("ffmpeg", "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file"),
             *("-format_whitelist", formats, "-i", f"file:{captions.path}"),
             # Behind the input, where what began before the section is left out.
-            *(*cut, "-f", "webvtt", str(target)),
+            *(*cut, "-f", "webvtt", f"file:{target}"),
         ]
     )
     if not re.search(r"-->", target.read_text("utf-8", "replace")):
@@ -91,7 +95,7 @@ def _readable(tracks: list[dict[str, Any]]) -> dict[str, Any]:
     return {}
 
 
-def _save(client: Client, track: dict[str, Any], path: Path) -> None:
+def _save(client: "Client", track: dict[str, Any], path: Path) -> None:
     if track.get("data") is not None:
         path.write_text(track["data"], "utf-8")
     else:

@@ -4,11 +4,9 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import soundfile
-
-from vc_common import audio, log, tools
+from vc_common import log, media, tools
 from vc_common.errors import InputError, StageError, ToolError
 from vc_download.failures import Reason, failure
 
@@ -46,7 +44,7 @@ class Decoded:
     """
 
     frames: int
-    original: audio.AudioInfo
+    original: media.AudioInfo
     announced: float | None
     found: float | None
     truncated: bool
@@ -63,15 +61,17 @@ def to_wav(
     start: float | None = None,
     end: float | None = None,
     longest: float | None = None,
+    original: media.AudioInfo | None = None,
 ) -> Decoded:
     """Write the recording ``path``, or [start, end) seconds of it, to ``wav``.
 
-    A section's times count from the first sample that can be decoded. A second beyond ``longest``
-    seconds the writing stops: a few bytes can hold days of silence. Failures name ``source``
-    and are those of ``failures.failure``: NO_AUDIO where there is nothing to hear, or nothing
-    after ``start``; DISK_FULL. What is in ``wav`` then is to be thrown away.
+    ``original`` is what ``probe`` said of it, where that is known. A section's times count from
+    the first sample that can be decoded. A second beyond ``longest`` seconds the writing stops: a
+    few bytes can hold days of silence. Failures name ``source`` and are those of
+    ``failures.failure``: NO_AUDIO where there is nothing to hear, or nothing after ``start``;
+    DISK_FULL. What is in ``wav`` then is to be thrown away.
     """
-    original = probe(path, source)
+    original = original or probe(path, source)
     first, last = round((start or 0) * rate), None if end is None else round(end * rate)
     if last is not None and last <= first:
         raise InputError(f"{source}: its section ends at {end:g} s, no later than it starts")
@@ -98,7 +98,7 @@ def to_wav(
 
 def _doubts(
     source: str,
-    original: audio.AudioInfo,
+    original: media.AudioInfo,
     announced: float | None,
     found: float,
     end: float | None,
@@ -120,7 +120,7 @@ class _Job:
     path: Path
     wav: Path
     source: str
-    original: audio.AudioInfo
+    original: media.AudioInfo
     rate: int
     channels: int
     longest: float | None
@@ -152,7 +152,7 @@ class _Job:
         try:
             skipped = first / self.rate
             self._run(self.path, whole, self.original, skipped + seconds, skipped=skipped)
-            return self._run(whole, self.wav, audio.probe(whole), seconds, cut)
+            return self._run(whole, self.wav, media.probe(whole), seconds, cut)
         finally:
             whole.unlink(missing_ok=True)
 
@@ -160,13 +160,13 @@ class _Job:
         self,
         path: Path,
         wav: Path,
-        info: audio.AudioInfo,
+        info: media.AudioInfo,
         seconds: float,
         *filters: str,
         before: Sequence[str] = (),
         skipped: float = 0.0,
     ) -> int:
-        command = audio.conversion(path, wav, info, self.rate, self.channels, *filters)
+        command = media.conversion(path, wav, info, self.rate, self.channels, *filters)
         command[1:1] = [*before, "-progress", "pipe:1", "-nostats"]
         if self.longest is not None:
             most = round((skipped + self.longest + 1) * self.rate) * self.channels * _BYTES
@@ -174,11 +174,12 @@ class _Job:
         try:
             with log.progress(desc="decode", total=round(seconds) or None, unit="s") as bar:
                 tools.follow(command, lambda line: _advance(bar, line))
-            return int(soundfile.info(wav).frames)
         except tools.MissingToolError:
             raise
-        except (ToolError, soundfile.LibsndfileError) as error:
+        except ToolError as error:
             raise self._failed(str(error)) from None
+        # By the length of the file, for ffmpeg has just written it, samples last.
+        return (wav.stat().st_size - _WavHeader.of(wav).start) // (self.channels * _BYTES)
 
     def _failed(self, said: str) -> StageError:
         if "No space left on device" in said:
@@ -195,12 +196,12 @@ def _advance(bar: Any, line: str) -> None:
         bar.update(max(0, int(value) // 1_000_000 - bar.n))
 
 
-def probe(path: Path, source: str) -> audio.AudioInfo:
+def probe(path: Path, source: str) -> media.AudioInfo:
     """What ffprobe says of ``path``, with complaints that name the ``source``."""
     if path.stat().st_size == 0:
         raise failure(Reason.NO_AUDIO, source, "is empty (0 bytes)")
     try:
-        return audio.probe(path)
+        return media.probe(path)
     except InputError as error:
         shown = tools.printable(str(path))
         # What comes after the semicolon is how to mend it, which the reason tells too.
@@ -222,38 +223,48 @@ def _short(found: float, announced: float) -> bool:
     return found < WHOLE * announced and found < announced - _ADDED
 
 
-def _padding(original: audio.AudioInfo) -> float:
+def _padding(original: media.AudioInfo) -> float:
     """The longest filling of a last block, in seconds."""
     return _PADDING / original.rate
 
 
-def _announced(path: Path, original: audio.AudioInfo) -> float | None:
+def _announced(path: Path, original: media.AudioInfo) -> float | None:
     """How long the header says that the recording is, in seconds; None where it does not."""
     if original.container == "wav" and original.codec.startswith("pcm_"):
-        with path.open("rb") as file:
-            return _announced_by_wav(file)
+        header = _WavHeader.of(path)
+        told = 0 < header.size < _UNKNOWN_SIZE or header.large
+        return header.size / header.bytes_a_second if told and header.bytes_a_second else None
     if original.container.split(",")[0] in _TELLS_ITS_LENGTH:
         return original.seconds or None
     return None
 
 
-def _announced_by_wav(file: BinaryIO) -> float | None:
-    """The length of a WAV by its header alone; None where it was written to a pipe, or is odd."""
-    form, _, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-    bytes_a_second = data = 0
-    while form in (b"RIFF", b"RF64") and kind == b"WAVE" and len(head := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", head)
-        if name == b"data":
-            if form == b"RIFF":
-                data = 0 if size >= _UNKNOWN_SIZE else size
-            break
-        after = file.tell() + size + size % 2
-        if name == b"fmt " and size >= 12:
-            bytes_a_second = struct.unpack("<8xI", file.read(12))[0]
-        if name == b"ds64" and size >= 16:
-            data = struct.unpack("<8xQ", file.read(16))[0]
-        file.seek(after)
-    return data / bytes_a_second if bytes_a_second and data else None
+@dataclass(frozen=True)
+class _WavHeader:
+    """Where the samples of a WAV begin, and how many bytes the header says they are.
 
+    ``large``: it is RF64, which says so in 64 bits.
+    """
 
-_probe = probe
+    start: int = 0
+    size: int = 0
+    bytes_a_second: int = 0
+    large: bool = False
+
+    @classmethod
+    def of(cls, path: Path) -> "_WavHeader":
+        """The header of a file; without a start where it is none of WAV, or odd."""
+        with path.open("rb") as file:
+            form, _, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+            bytes_a_second = large = 0
+            while form in (b"RIFF", b"RF64") and kind == b"WAVE" and len(head := file.read(8)) == 8:
+                name, size = struct.unpack("<4sI", head)
+                if name == b"data":
+                    return cls(file.tell(), large or size, bytes_a_second, form == b"RF64")
+                after = file.tell() + size + size % 2
+                if name == b"fmt " and size >= 12:
+                    bytes_a_second = struct.unpack("<8xI", file.read(12))[0]
+                if name == b"ds64" and size >= 16:
+                    large = struct.unpack("<8xQ", file.read(16))[0]
+                file.seek(after)
+        return cls()

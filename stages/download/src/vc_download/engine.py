@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vc_common import audio, files, log, tools
+from vc_common import files, log, media
 from vc_common.errors import InputError, ToolError
 from vc_download import captions, decode, scratch
 from vc_download.access import Access, Limits, Section
@@ -69,7 +69,7 @@ def download(
                 language=language,
                 whose_captions=whose_captions,
             )
-        original = decode._probe(fetched.path, source)
+        original = decode.probe(fetched.path, source)
         _must_fit(source, original, fetched.path, limits, section, rate * channels * _BYTES, folder)
         wav = folder / "decoded.wav"
         decoded = decode.to_wav(
@@ -80,6 +80,8 @@ def download(
             channels=channels,
             start=section.start,
             end=section.end,
+            longest=limits.seconds,
+            original=original,
         )
         _must_be_whole(source, decoded, folder, local is None)
         if decoded.frames / rate > limits.seconds:
@@ -146,7 +148,7 @@ def _told_when_full(source: str) -> Iterator[None]:
 
 def _must_fit(
     source: str,
-    original: audio.AudioInfo,
+    original: media.AudioInfo,
     path: Path,
     limits: Limits,
     section: Section,
@@ -241,7 +243,7 @@ def _facts(
         },
         "formats": told.get("formats", []),
         "retrieved": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": fetched.versions | {"ffmpeg": _ffmpeg_version()},
+        "versions": fetched.versions | {"ffmpeg": original.ffmpeg},
     }
 
 
@@ -255,8 +257,3 @@ def _put(output: Path, wav: Path, vtt: Path | None, provenance: dict[str, Any]) 
         beside.unlink(missing_ok=True)
     files.write_json(output.with_suffix(".json"), provenance)
     wav.replace(output)
-
-
-def _ffmpeg_version() -> str:
-    """The third word of ``ffmpeg version 5.1.9 Copyright ...``."""
-    return tools.run(["ffmpeg", "-version"]).split(maxsplit=3)[2]

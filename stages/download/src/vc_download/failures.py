@@ -3,6 +3,7 @@
 import time
 from enum import StrEnum
 
+from vc_common import tools
 from vc_common.errors import InputError, StageError, TryAgainError
 
 
@@ -36,7 +37,7 @@ MENDS: dict[Reason, str] = {
     Reason.LOGIN_REQUIRED: "set download.cookies to a file of cookies exported from a browser",
     Reason.BOT_CHECK: "set download.cookies, raise download.sleep, or use another download.proxy",
     Reason.GEO_BLOCKED: "set download.proxy to one in a country where it may be heard",
-    Reason.RATE_LIMITED: "raise download.sleep, let fewer downloads run at once, and run again later",
+    Reason.RATE_LIMITED: "raise download.sleep, let fewer downloads run at once, run again",
     Reason.NETWORK: "run again; if it stays so, check the connection and download.proxy",
     Reason.NO_AUDIO: "give a complete recording with an audio track that ffmpeg reads",
     Reason.TOO_LONG: "give the source a start and end, or raise download.max_seconds",
@@ -69,4 +70,4 @@ def failure(
     if retry_after is not None:
         details["retry_at"] = round(time.time() + retry_after, 1)
     kind = TryAgainError if reason in WORTH_A_RETRY else InputError
-    return kind(f"{source}: {said} ({reason}); {mend}", **details)
+    return kind(tools.printable(f"{source}: {said} ({reason}); {mend}"), **details)

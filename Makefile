@@ -55,6 +55,7 @@ bench: setup ## print how good and how fast things are, beside their plain use (
 	$(BIN)/python benchmarks/extraction.py speed
 	$(BIN)/python benchmarks/extraction.py faults
 	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/download.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/train.py depth --steps 120 --accumulation 8
 	$(BIN)/python benchmarks/synthesize.py

@@ -1,11 +1,12 @@
 """A thousand sources: the workflow's downloads against plain ``yt-dlp -a list``, on one site.
 
-    python benchmarks/download.py                  # a quarter of an hour
+    python benchmarks/download.py                  # half an hour
     python benchmarks/download.py --sources 100    # a quick look
 
 The sources are cuts of the shipped interview, each another one, as Opus, MP3, AAC and WAV; one in
 twenty has a fault, of all kinds in turn. The site, a process of its own on the loopback interface,
-sends on each connection so many bytes a second (--rate), as far away sites do. Three runs:
+sends on each connection so many bytes a second (--rate), as far away sites do; a recording takes
+--seconds on its way. Three runs:
 
 - plain: as many processes of ``yt-dlp -a list -x --audio-format wav`` as the workflow downloads at
   once, each with its share of the list. Faults that never end for it are not on its list.
@@ -46,7 +47,7 @@ INTERVIEW = ROOT / "examples" / "interview.opus"
 BIN = Path(sys.executable).parent
 
 RATE = 100_000  # bytes a second on a connection
-SIZES = (1.0, 2.0)  # seconds that a recording takes on its way
+SECONDS = (3.0, 5.0)  # that a recording takes on its way
 RATIO = 1.5  # of plain yt-dlp's time that the workflow may take
 NEAR = 0.1  # seconds by which a length may differ: ffmpeg leaves the last block of AAC full
 RETRY_AFTER = 2.0  # seconds
@@ -97,7 +98,7 @@ class Outcome:
 
 
 def recordings(
-    folder: Path, count: int, rate: int, chance: random.Random
+    folder: Path, count: int, rate: int, way: Sequence[float], chance: random.Random
 ) -> list[tuple[Path, float]]:
     """``count`` cuts of the interview, no two of them the same, and how many seconds they last."""
     whole = folder / "interview.wav"
@@ -107,7 +108,7 @@ def recordings(
     for number in range(count):
         ending = list(CODECS)[number % len(CODECS)]
         how, _, speed = CODECS[ending]
-        seconds = chance.uniform(*SIZES) * rate / speed
+        seconds = chance.uniform(*way) * rate / speed
         start = chance.uniform(0, length - seconds)
         made.append((folder / f"r{number:04}.{ending}", seconds))
         cut = ["-ss", f"{start:.4f}", "-t", f"{seconds:.3f}", "-map_metadata", "-1"]
@@ -122,11 +123,13 @@ def ffmpeg(*arguments: str) -> None:
     subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", *arguments], check=True)
 
 
-def sources(folder: Path, count: int, share: float, rate: int, seed: int) -> list[Source]:
+def sources(
+    folder: Path, count: int, share: float, rate: int, way: Sequence[float], seed: int
+) -> list[Source]:
     """The sources, good and bad, in random order."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     ill = round(count * share)
-    made = recordings(folder, count, rate, chance)
+    made = recordings(folder, count, rate, way, chance)
     good = [recorded(path, seconds, rate) for path, seconds in made]
     whole, troubled = good[ill:], good[:ill]
     wav, mp3 = ((folder / one.name).read_bytes() for one in (at(good, ".wav"), at(good, ".mp3")))
@@ -292,7 +295,9 @@ def show(name: str, outcome: Outcome, told: bool = True) -> None:
 def compare(folder: Path, args: argparse.Namespace) -> bool:
     """Run all three and print their table; whether the workflow keeps its promises."""
     (folder / "recordings").mkdir()
-    those = sources(folder / "recordings", args.sources, args.faults, args.rate, args.seed)
+    those = sources(
+        folder / "recordings", args.sources, args.faults, args.rate, args.seconds, args.seed
+    )
     ill = sum(bool(source.reason) for source in those)
     size = sum(answer.size for one in those if not one.reason for answer in one.answers[-1:])
     print(
@@ -324,6 +329,9 @@ def main() -> int:
     parser.add_argument("--sources", type=int, default=1000, help="how many")
     parser.add_argument("--parallel", type=int, default=8, help="downloads at a time")
     parser.add_argument("--rate", type=int, default=RATE, help="bytes a second on a connection")
+    parser.add_argument(
+        "--seconds", type=float, nargs=2, default=SECONDS, help="that a recording takes on its way"
+    )
     parser.add_argument("--faults", type=float, default=0.05, help="share of ill sources")
     parser.add_argument("--seed", type=int, default=6, help="of cuts and order")
     args = parser.parse_args()

@@ -83,9 +83,9 @@ def download(
             longest=limits.seconds,
             original=original,
         )
-        _must_be_whole(source, decoded, folder, local is None)
         if decoded.frames / rate > limits.seconds:
             raise _too_long(source, decoded.frames / rate, limits)
+        _must_be_whole(source, decoded, folder, local is None)
         vtt = _captions(source, fetched, folder, section)
         spoken = fetched.captions if vtt else None
         told = {

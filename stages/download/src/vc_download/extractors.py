@@ -24,4 +24,4 @@ def is_plain_file(url: str) -> bool:
         return False
     names = [part for part in (parts.hostname or "").split(".") if len(part) >= _SHORTEST]
     patterns = (str(site._VALID_URL) for site in gen_extractor_classes())
-    return not any(name in pattern for pattern in patterns for name in names)
+    return not any(name in pattern.lower() for pattern in patterns for name in names)

@@ -415,6 +415,27 @@ def test_what_sites_say_in_words_is_understood(said: str, reason: str) -> None:
     assert "please report" not in line
 
 
+@pytest.mark.parametrize("error", [AttributeError("x"), yt_dlp.utils.ExtractorError("Unable to")])
+def test_what_yt_dlp_does_not_understand_is_no_bug_of_ours(
+    tmp_path: Path,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    """As when a site has changed, and its extractor stumbles over what it finds."""
+    source = "def extract(*_, **__): raise error"
+    code = compile(source, yt_dlp.extractor.generic.__file__, "exec")
+    names: dict[str, Any] = {"error": error}
+    exec(code, names)
+    monkeypatch.setattr(yt_dlp.extractor.generic.GenericIE, "_real_extract", names["extract"])
+    ended = Outcome(site.url + "/page.html", tmp_path)
+    assert ended.code == errors.BAD_INPUT
+    assert ended.failed["reason"] == "unsupported_url"
+    assert "newer yt-dlp" in ended.failed["mend"]
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
 def test_cookies_user_agent_and_proxy_are_used_and_never_told(
     tmp_path: Path, site: Site, wav: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

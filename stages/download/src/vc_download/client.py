@@ -188,6 +188,10 @@ def opened(
                 yield client
         except (yt_dlp.utils.YoutubeDLError, yt_dlp.cookies.CookieLoadError) as error:
             raise refusals.told_apart(source, error) from None
+        except Exception as error:
+            if not refusals.is_of_yt_dlp(error):
+                raise
+            raise refusals.outdated(source, f"{type(error).__name__}: {error}") from error
 
 
 def _options(access: Access) -> dict[str, Any]:

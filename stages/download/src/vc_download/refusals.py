@@ -5,7 +5,9 @@ import errno
 import re
 import socket
 import time
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from yt_dlp.networking import exceptions as network
@@ -99,7 +101,22 @@ def told_apart(source: str, error: BaseException) -> StageError:
     for pattern, reason, instead in _SAYINGS:
         if re.search(pattern, bare, re.IGNORECASE):
             return failure(reason, source, instead or said)
-    return _of_network(source, causes) or failure(Reason.UNSUPPORTED_URL, source, said)
+    return _of_network(source, causes) or outdated(source, said)
+
+
+def outdated(source: str, said: str) -> StageError:
+    """The failure where yt-dlp does not make sense of a site that it knows."""
+    mend = "a newer yt-dlp may know how; or give the URL of the media file itself"
+    said = f"yt-dlp does not understand the site ({said})"
+    return failure(Reason.UNSUPPORTED_URL, source, said, mend=mend)
+
+
+def is_of_yt_dlp(error: BaseException) -> bool:
+    """Whether an exception, no failure of ours, was raised within yt-dlp: sites change."""
+    if isinstance(error, StageError) or error.__traceback__ is None:
+        return False
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    return "yt_dlp" in Path(last).parts
 
 
 def plain(error: BaseException, source: str) -> str:

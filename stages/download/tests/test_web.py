@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -471,6 +472,16 @@ def test_a_cookie_file_that_is_none_is_named(
     assert ended.code == errors.BAD_INPUT
     assert "cookies" in capfd.readouterr().err
     assert site.requests == []
+
+
+def test_a_disk_without_room_is_told_before_the_download(
+    tmp_path: Path, site: Site, wav: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(client.shutil, "disk_usage", lambda _: usage._replace(free=20_000))
+    ended = Outcome(site.add("/talk.wav", talk(wav)), tmp_path)
+    assert (ended.code, ended.failed["reason"]) == (errors.TRY_AGAIN, "disk_full")
+    assert ended.left == ["source.wav.failed.json"]
 
 
 def test_a_rate_limit_slows_down(tmp_path: Path, site: Site, wav: bytes) -> None:

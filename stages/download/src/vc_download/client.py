@@ -6,6 +6,7 @@ Every request and every byte passes here, so this is where addresses, sizes and 
 import contextlib
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         self._watch = watch or Watch(source, float("inf"), float("inf"))
         self._allow(PAGE)
         self._validator: Validator | None = None
+        self._target: Path | None = None
         super().__init__(options, auto_init=not plain)
         if plain:
             self.add_info_extractor(GenericIE())
@@ -63,11 +65,11 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
     def fetch(self, info: dict[str, Any], path: Path) -> bool:
         """Download what yt-dlp chose in ``info`` to ``path``, going on where a run was killed."""
         self._allow(self._most)
-        self._validator = Validator(path, info["url"])
+        self._validator, self._target = Validator(path, info["url"]), path
         try:
             done, _ = self.dl(str(path), info)
         finally:
-            self._validator = None
+            self._validator = self._target = None
         return bool(done)
 
     def caption(self, info: dict[str, Any], path: Path) -> None:
@@ -112,9 +114,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
 
     def _must_fit(self, response: Response) -> None:
         announced = response.headers.get("Content-Length") or ""
-        if announced.isdigit() and int(announced) > self._most:
-            said = f"has {int(announced) / 1e6:.0f} MB, more than {self._most / 1e6:.0f} MB"
+        size = int(announced) if announced.isdigit() else 0
+        if size > self._most:
+            said = f"has {size / 1e6:.0f} MB, more than {self._most / 1e6:.0f} MB"
             raise failure(Reason.TOO_LARGE, self.source, said)
+        if self._target:
+            must_have_room(self.source, size, self._target.parent)
 
     def _allow(self, most: int) -> None:
         self._allowed = self._left = most
@@ -125,6 +130,14 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         if self._left < 0:
             said = f"sends more than {self._allowed / 1e6:.0f} MB"
             raise failure(Reason.TOO_LARGE, self.source, said)
+
+
+def must_have_room(source: str, size: int, folder: Path) -> None:
+    """Raises the failure when ``size`` bytes are more than the disk of ``folder`` has free."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        said = f"has {size / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free on the disk"
+        raise failure(Reason.DISK_FULL, source, said)
 
 
 class _Counted:

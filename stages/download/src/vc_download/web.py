@@ -1,7 +1,6 @@
 """A recording from the web: the best audio of one URL, and what its site says of it."""
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ class _Wanted:
             _must_fit(url, info, self.limits, self.section)
             resuming.keep_only(self.folder, _choice(info))
             if not original.is_file():
-                _must_have_room(url, info, self.folder)
+                client.must_have_room(url, _size(info), self.folder)
                 if not site.fetch(info, original) or not original.is_file():
                     raise failure(Reason.NO_AUDIO, url, "gave no file")
             found = captions.fetch(site, info, self.folder, self.language, self.whose_captions)
@@ -105,13 +104,6 @@ def _must_fit(url: str, info: dict[str, Any], limits: Limits, section: Section) 
     if size > limits.bytes:
         said = f"has {size / 1e6:.0f} MB, more than {limits.bytes / 1e6:.0f} MB"
         raise failure(Reason.TOO_LARGE, url, said)
-
-
-def _must_have_room(url: str, info: dict[str, Any], folder: Path) -> None:
-    needed, free = _size(info), shutil.disk_usage(folder).free
-    if needed > free:
-        said = f"has {needed / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free on the disk"
-        raise failure(Reason.DISK_FULL, url, said)
 
 
 def _size(info: dict[str, Any]) -> int:

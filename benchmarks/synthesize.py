@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import models
+import csm_sizes
 import torch
 from torch import Tensor
 
@@ -37,11 +37,11 @@ def load(args: argparse.Namespace) -> csm.Csm:
     if args.model:
         model = csm.load(args.model, device, args.dtype)
     elif args.size == "micro":
-        model = csm.load(str(models.MICRO), device, args.dtype)
+        model = csm.load(str(csm_sizes.MICRO), device, args.dtype)
     else:
-        made = models.random_csm(args.size).to(device, getattr(torch, args.dtype))
+        made = csm_sizes.random_csm(args.size).to(device, getattr(torch, args.dtype))
         made.generation_config.pad_token_id = made.config.codebook_pad_token_id
-        model = csm.Csm(made, csm.load_processor(str(models.MICRO)), args.size)
+        model = csm.Csm(made, csm.load_processor(str(csm_sizes.MICRO)), args.size)
     model.model.config.codebook_eos_token_id = -1
     return model
 
@@ -160,7 +160,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--size", choices=models.SIZES, default="micro", help="size of the CSM")
+    add("--size", choices=csm_sizes.SIZES, default="micro", help="size of the CSM")
     add("--model", help="a CSM's folder or Hub id instead")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where")
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights")

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import csm_sizes
 import flops
-import models
 import speech
 
 from vc_common import codes, csm, files
@@ -172,7 +172,7 @@ def speed(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     cuda = torch.cuda.is_available()
     sizes = args.batch_size or ([2**power for power in range(1, 10)] if cuda else [2])
-    model = models.prepare(args.size, folder)
+    model = csm_sizes.prepare(args.size, folder)
     largest = args.steps * args.accumulation * max(sizes)
     clips = taken(speech.read(args.speech), model)[:largest]
     dataset, coded = folder / "dataset", folder / "codes.parquet"
@@ -222,7 +222,7 @@ def taken(clips: Sequence[speech.Clip], model: Path) -> list[speech.Clip]:
 
 def frames_of(clip: speech.Clip) -> int:
     """How many frames the codec makes of a clip."""
-    return -(-len(clip.samples) // models.FRAME)
+    return -(-len(clip.samples) // csm_sizes.FRAME)
 
 
 def encode(model: Path, dataset: Path, coded: Path) -> float:
@@ -289,8 +289,8 @@ def depth(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     clips = speech.read(None)
     dataset, coded = folder / "dataset", folder / "codes.parquet"
     speech.write_dataset(dataset, train=clips[10:], validation=clips[:10])
-    encode(models.MICRO, dataset, coded)
-    work = Work(folder, models.MICRO, dataset, coded, args.steps, 2, args.accumulation)
+    encode(csm_sizes.MICRO, dataset, coded)
+    work = Work(folder, csm_sizes.MICRO, dataset, coded, args.steps, 2, args.accumulation)
     found: dict[float, list[dict[str, float]]] = {fraction: [] for fraction in FRACTIONS}
     for seed in range(args.seeds):
         for fraction in FRACTIONS:
@@ -339,7 +339,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("mode", nargs="?", choices=("speed", "depth"), default="speed", help="what to measure")
-    add("--size", choices=models.SIZES, default="141m", help="size of the CSM (speed)")
+    add("--size", choices=csm_sizes.SIZES, default="141m", help="size of the CSM (speed)")
     add("--speech", type=Path, help="recordings with metadata.csv; default: the shipped interview")
     add("--batch-size", type=int, nargs="+", help="default: 2; on a GPU doubled while it fits")
     add("--accumulation", type=int, default=4, help="batches in an optimizer step")

@@ -31,7 +31,7 @@ TIMEOUT = 30.0  # seconds without a byte
 BLOCK = 16_384  # bytes
 PAGE = 64_000_000  # bytes of a page or manifest, far above any honest one
 
-_SCHEMES = ("http", "https", "data")
+_SCHEMES = ("http", "https")
 _RADIO = ("icy-name", "icy-br", "icy-metaint")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -48,15 +48,14 @@ def download(
     TryAgainError when the network or the site may serve it later. Then nothing is left behind but,
     hidden, what has arrived so far; the next call goes on from there.
     """
-    if output.suffix.lower() != ".wav":
-        raise InputError(f"{output}: the output is WAV; name it .wav")
     local = local_path(source)
     if local is not None:
         _must_be_allowed(source, local, limits)
+        fetched = _from_disk(source, local)
+    if output.suffix.lower() != ".wav":
+        raise InputError(f"{output}: the output is WAV; name it .wav")
     with _told_when_full(source), scratch.scratch(output, {"source": source}) as folder:
-        if local is not None:
-            fetched = _from_disk(source, local)
-        else:
+        if local is None:
             # yt-dlp takes a while to import: local files do without.
             from vc_download import web
 

@@ -101,12 +101,14 @@ def propose(recording: str, options: Sequence[str] = (), how: Access | None = No
     the exit code.
     """
     add_commands()
-    access.lay(how or Access())
+    environment = dict(os.environ)
+    access.lay(how or Access(), environment)
     with tempfile.TemporaryDirectory(prefix="voice-clone-") as folder:
         path = Path(recording)
         if not path.is_file():
             path = Path(folder) / "source.wav"
-            fetched = subprocess.run(["vc-download", recording, "-o", str(path)], check=False)
+            download = ["vc-download", recording, "-o", str(path)]
+            fetched = subprocess.run(download, env=environment, check=False)
             if fetched.returncode != 0:
                 return fetched.returncode
         command = ["vc-reference", "propose", str(path), "--name", source_id(recording), *options]

@@ -6,10 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vc_common import files
+from vc_common import errors, files
 
-TRY_AGAIN = 75  # a stage's exit code for passing trouble
-FAILED = 1
 SUFFIX = ".failed.json"
 
 # As many of a kind are told with all they say; of more only the kind is, and so many names.
@@ -45,7 +43,7 @@ class Failure:
     @property
     def passing(self) -> bool:
         """Whether running again may help without anything being mended."""
-        return self.exit_code == TRY_AGAIN
+        return self.exit_code == errors.TRY_AGAIN
 
 
 def of_sources(work: Path, results: Path, voice: str, urls: Mapping[str, str]) -> list[Failure]:
@@ -132,7 +130,7 @@ def _read(path: Path, voice: str, source: str | None, url: str | None) -> Failur
         told = json.loads(path.read_text("utf-8"))
         code = int(told["exit_code"])
     except (OSError, ValueError, KeyError, TypeError):
-        told, code = {"message": f"{path}: cannot be read; delete it and run again"}, FAILED
+        told, code = {"message": f"{path}: cannot be read; delete it and run again"}, errors.FAILED
     return Failure(
         voice=voice,
         source=source,

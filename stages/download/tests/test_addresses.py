@@ -86,14 +86,20 @@ def test_a_host_is_allowed_by_its_name_and_no_other(server: int, names: dict[str
 
 
 def test_a_proxy_is_what_the_user_chose(server: int) -> None:
-    with addresses.guarded("https://site/v", [], f"http://127.0.0.1:{server}"):
-        socket.create_connection(("127.0.0.1", server), 5).close()
+    with (
+        addresses.guarded("https://site/v", [], f"http://127.0.0.1:{server}"),
+        socket.create_connection(("127.0.0.1", server), 5) as reached,
+    ):
+        assert reached.getpeername() == ("127.0.0.1", server)
 
 
 def test_a_proxy_of_the_environment_too(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server}")
-    with addresses.guarded("https://site/v", []):
-        socket.create_connection(("127.0.0.1", server), 5).close()
+    with (
+        addresses.guarded("https://site/v", []),
+        socket.create_connection(("127.0.0.1", server), 5) as reached,
+    ):
+        assert reached.getpeername() == ("127.0.0.1", server)
 
 
 def test_other_threads_are_guarded_too_and_nothing_afterwards(server: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from vc_common import errors, files
-from vc_download import cli, engine, scratch
+from vc_download import caps, cli, engine, scratch
 
 RATE = 16_000
 SECONDS = 1.5
@@ -190,7 +190,7 @@ def test_a_disk_without_room_is_told_before_decoding(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(engine.shutil, "disk_usage", lambda _: usage._replace(free=100_000))
+    monkeypatch.setattr(caps.shutil, "disk_usage", lambda _: usage._replace(free=100_000))
     output = tmp_path / "out" / "source.wav"
     command = [str(recording), "-o", str(output), "--record-failure"]
     assert cli.main(command) == errors.TRY_AGAIN

@@ -243,7 +243,9 @@ def test_a_constant_stays_where_it_is(encode: Encode, name: str) -> None:
 @pytest.mark.parametrize("name", LOSSY)
 def test_a_constant_in_a_lossy_form_decodes(encode: Encode, name: str) -> None:
     form = FORMS[name]
-    decoded(encode(form, np.full((form.rate, 2), 0.25), form.rate), 1.0)
+    sound = decoded(encode(form, np.full((form.rate, 2), 0.25), form.rate), 1.0)
+    # Some codecs let it decay, as a high-pass does; none may make it more than edges ring.
+    assert np.abs(sound).max() < 0.5
 
 
 @pytest.mark.parametrize("name", ["flac", "wav float", *LOSSY])

@@ -5,23 +5,22 @@ Every request and every byte passes here, so this is where addresses, sizes and 
 
 import contextlib
 import io
-import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import yt_dlp
 from yt_dlp.extractor.generic import GenericIE
 from yt_dlp.networking import Request, Response
-from yt_dlp.networking.exceptions import NoSupportingHandlers
+from yt_dlp.networking.exceptions import HTTPError, NoSupportingHandlers
 
 from vc_common import log
 from vc_common.errors import InputError, StageError
-from vc_download import addresses, refusals
+from vc_download import addresses, caps, refusals
 from vc_download.access import Access, Limits
 from vc_download.failures import Reason, failure
-from vc_download.resuming import Validator
+from vc_download.resuming import Fragments, Validator
 from vc_download.watch import Watch, watched
 
 logger = log.get("download")
@@ -33,7 +32,6 @@ PAGE = 64_000_000  # bytes of a page or manifest, far above any honest one
 
 _SCHEMES = ("http", "https")
 _RADIO = ("icy-name", "icy-br", "icy-metaint")
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
@@ -48,16 +46,16 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         source: str,
         options: dict[str, Any],
         most: int,
-        watch: Watch | None = None,
+        watch: Watch,
         plain: bool = False,
     ) -> None:
         """``most`` are the bytes that a recording may have; ``plain``: no site's own extractor."""
         self.source = source
         self._most = most
-        self._watch = watch or Watch(source, float("inf"), float("inf"))
+        self._watch = watch
         self._allow(PAGE)
         self._validator: Validator | None = None
-        self._target: Path | None = None
+        self._fragments: Fragments | None = None
         super().__init__(options, auto_init=not plain)
         if plain:
             self.add_info_extractor(GenericIE())
@@ -65,11 +63,12 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
     def fetch(self, info: dict[str, Any], path: Path) -> bool:
         """Download what yt-dlp chose in ``info`` to ``path``, going on where a run was killed."""
         self._allow(self._most)
-        self._validator, self._target = Validator(path, info["url"]), path
+        self._validator, self._fragments = Validator(path, info["url"]), Fragments(path)
+        self._fragments.settle()
         try:
             done, _ = self.dl(str(path), info)
         finally:
-            self._validator = self._target = None
+            self._validator = self._fragments = None
         return bool(done)
 
     def caption(self, info: dict[str, Any], path: Path) -> None:
@@ -92,6 +91,8 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
             raise failure(Reason.REFUSED_ADDRESS, self.source, said, mend=mend)
         if self._validator:
             self._validator.ask(request)
+        if self._fragments:
+            self._fragments.note()
         self._watch.rest()
         response = self._sent(request)
         if any(name in response.headers for name in _RADIO):
@@ -111,15 +112,28 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
                 if isinstance(inner, StageError):
                     raise inner from None
             raise
+        except HTTPError as error:
+            if error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                self._no_more(request)
+            raise
+
+    def _no_more(self, request: Request) -> None:
+        """Let yt-dlp ask for the whole, to see whether all of it has arrived in an earlier run.
+
+        It means to, but makes the new request with the headers of the old one, ``Range`` among
+        them, and would be refused for ever.
+        """
+        if (request.headers.get("Range") or "").endswith("-"):
+            del request.headers["Range"]
+            if self._validator:
+                self._validator.no_more(request)
 
     def _must_fit(self, response: Response) -> None:
         announced = response.headers.get("Content-Length") or ""
         size = int(announced) if announced.isdigit() else 0
-        if size > self._most:
-            said = f"has {size / 1e6:.0f} MB, more than {self._most / 1e6:.0f} MB"
-            raise failure(Reason.TOO_LARGE, self.source, said)
-        if self._target:
-            must_have_room(self.source, size, self._target.parent)
+        caps.must_be_small(self.source, size, self._most)
+        if self._validator:
+            caps.must_have_room(self.source, size, self._validator.folder)
 
     def _allow(self, most: int) -> None:
         self._allowed = self._left = most
@@ -132,18 +146,10 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
             raise failure(Reason.TOO_LARGE, self.source, said)
 
 
-def must_have_room(source: str, size: int, folder: Path) -> None:
-    """Raises the failure when ``size`` bytes are more than the disk of ``folder`` has free."""
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        said = f"has {size / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free on the disk"
-        raise failure(Reason.DISK_FULL, source, said)
-
-
 class _Counted:
     """The body of a response, whose bytes are counted as they come."""
 
-    def __init__(self, body: Any, arrived: Any) -> None:
+    def __init__(self, body: Any, arrived: Callable[[int], None]) -> None:
         self._body = body
         self._arrived = arrived
 
@@ -160,7 +166,7 @@ class _Log:
     """What yt-dlp wants of a logger. Its warnings are for its developers, so all is debug."""
 
     def debug(self, message: str) -> None:
-        logger.debug("yt-dlp: %s", _ANSI.sub("", message).strip())
+        logger.debug("yt-dlp: %s", refusals.ANSI.sub("", message).strip())
 
     info = warning = error = debug
 

@@ -28,7 +28,7 @@ _LEAST_PADDING = 0.02
 # WAV written to a pipe has such a size of its data, or 0.
 _UNKNOWN_SIZE = 0x7FFF_0000
 
-_BYTES = 2  # of a sample, 16 bit
+BYTES = 2  # of a sample, 16 bit
 
 _NEAR = 1e-3  # seconds by which a section may miss its end untold
 
@@ -169,7 +169,7 @@ class _Job:
         command = media.conversion(path, wav, info, self.rate, self.channels, *filters)
         command[1:1] = [*before, "-progress", "pipe:1", "-nostats"]
         if self.longest is not None:
-            most = round((skipped + self.longest + 1) * self.rate) * self.channels * _BYTES
+            most = round((skipped + self.longest + 1) * self.rate) * self.channels * BYTES
             command[-1:-1] = ["-fs", str(most)]
         try:
             with log.progress(desc="decode", total=round(seconds) or None, unit="s") as bar:
@@ -179,7 +179,7 @@ class _Job:
         except ToolError as error:
             raise self._failed(str(error)) from None
         # By the length of the file, for ffmpeg has just written it, samples last.
-        return (wav.stat().st_size - _WavHeader.of(wav).start) // (self.channels * _BYTES)
+        return (wav.stat().st_size - _WavHeader.of(wav).start) // (self.channels * BYTES)
 
     def _failed(self, said: str) -> StageError:
         if "No space left on device" in said:

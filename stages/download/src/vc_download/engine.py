@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import shutil
 import time
 import urllib.parse
 import urllib.request
@@ -12,7 +11,7 @@ from typing import Any
 
 from vc_common import files, log, media
 from vc_common.errors import InputError, ToolError
-from vc_download import captions, decode, scratch
+from vc_download import caps, captions, decode, scratch
 from vc_download.access import Access, Limits, Section
 from vc_download.decode import Decoded
 from vc_download.failures import Reason, failure
@@ -22,7 +21,6 @@ logger = log.get("download")
 
 CAPTIONS = "captions.vtt"
 
-_BYTES = 2  # of a sample
 _WHOLE, _OPEN, _USUAL = Section(), Access(), Limits()
 
 
@@ -69,7 +67,9 @@ def download(
                 whose_captions=whose_captions,
             )
         original = decode.probe(fetched.path, source)
-        _must_fit(source, original, fetched.path, limits, section, rate * channels * _BYTES, folder)
+        _must_fit(
+            source, original, fetched.path, limits, section, rate * channels * decode.BYTES, folder
+        )
         wav = folder / "decoded.wav"
         decoded = decode.to_wav(
             fetched.path,
@@ -82,8 +82,7 @@ def download(
             longest=limits.seconds,
             original=original,
         )
-        if decoded.frames / rate > limits.seconds:
-            raise _too_long(source, decoded.frames / rate, limits)
+        caps.must_be_short(source, decoded.frames / rate, limits)
         _must_be_whole(source, decoded, folder, local is None)
         vtt = _captions(source, fetched, folder, section)
         spoken = fetched.captions if vtt else None
@@ -155,22 +154,10 @@ def _must_fit(
     folder: Path,
 ) -> None:
     """Refuse what is too large or too long before it is decoded."""
-    size = path.stat().st_size
-    if size > limits.bytes:
-        said = f"has {size / 1e6:.0f} MB, more than {limits.bytes / 1e6:.0f} MB"
-        raise failure(Reason.TOO_LARGE, source, said)
+    caps.must_be_small(source, path.stat().st_size, limits.bytes)
     seconds = section.length(original.seconds)
-    if seconds > limits.seconds:
-        raise _too_long(source, seconds, limits)
-    needed, free = seconds * bytes_a_second, shutil.disk_usage(folder).free
-    if needed > free:
-        said = f"needs {needed / 1e6:.0f} MB as WAV, and {free / 1e6:.0f} MB are free on the disk"
-        raise failure(Reason.DISK_FULL, source, said)
-
-
-def _too_long(source: str, seconds: float, limits: Limits) -> Exception:
-    said = f"lasts {seconds:.0f} s, more than {limits.seconds:.0f} s"
-    return failure(Reason.TOO_LONG, source, said)
+    caps.must_be_short(source, seconds, limits)
+    caps.must_have_room(source, seconds * bytes_a_second, folder, "needs {} MB as WAV")
 
 
 def _must_be_whole(source: str, decoded: Decoded, folder: Path, from_web: bool) -> None:

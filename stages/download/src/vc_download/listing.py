@@ -16,7 +16,7 @@ from vc_download.access import Access, Limits
 from vc_download.client import Client
 from vc_download.engine import local_path
 from vc_download.failures import Reason, failure
-from vc_download.web import plain_text
+from vc_download.web import LIVE, plain_text
 
 COLUMNS = ("id", "url", "title", "seconds", "licence")
 
@@ -118,7 +118,7 @@ def _url(entry: dict[str, Any]) -> str:
 
 def _refused(entry: dict[str, Any], title: str) -> str:
     """Why the list itself says that a recording cannot be had, as a reason."""
-    if entry.get("live_status") in ("is_live", "is_upcoming", "post_live"):
+    if entry.get("live_status") in LIVE:
         return str(Reason.LIVE)
     if entry.get("availability") in _CLOSED:
         return str(Reason.LOGIN_REQUIRED)

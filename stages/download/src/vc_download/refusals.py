@@ -16,7 +16,7 @@ from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UserNotLive
 from vc_common.errors import StageError
 from vc_download.failures import Reason, failure
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _PREFIX = re.compile(r"^(ERROR: )?(\[[\w:+.-]+\] )?")
 _URL = re.compile(r"\b\w+://\S+")
 
@@ -121,7 +121,7 @@ def is_of_yt_dlp(error: BaseException) -> bool:
 
 def plain(error: BaseException, source: str) -> str:
     """What an exception says, in one line, without colours, pleas for reports, and the source."""
-    said = _PREFIX.sub("", _ANSI.sub("", str(error)).strip())
+    said = _PREFIX.sub("", ANSI.sub("", str(error)).strip())
     said = re.sub(r"\s+", " ", re.split(r"; please report this issue|\. Use --", said)[0])
     return said.replace(f"{source}: ", "").replace(source, "it").strip()[:300] or "failed"
 

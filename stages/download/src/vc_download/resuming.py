@@ -1,5 +1,6 @@
 """Going on with a download only if the file on the site is still the same."""
 
+import os
 import re
 from http import HTTPStatus
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 from yt_dlp.networking import Request, Response
 
 from vc_common import files
-from vc_common.errors import InputError
 from vc_download import scratch
 from vc_download.failures import Reason, failure
 
@@ -24,14 +24,15 @@ class Validator:
     def __init__(self, path: Path, url: str) -> None:
         self._url = url
         self._kept = path.with_name(f"{path.name}.validator.json")
-        self._folder = path.parent
+        self.folder = path.parent
         self._begun = False
+        self._all_there = False
 
     def ask(self, request: Request) -> None:
         """Make the request for the rest of a file conditional; for the whole, if it cannot be."""
         if request.url != self._url or _start(request) == 0:
             return
-        known = self._read()
+        known = scratch.kept(self._kept) or {}
         condition = known.get("etag") or known.get("modified")
         if condition:
             request.headers["If-Range"] = condition
@@ -39,29 +40,65 @@ class Validator:
             # Nobody could tell whether the part of an earlier run is of the same file.
             del request.headers["Range"]
 
+    def no_more(self, request: Request) -> None:
+        """The file ends where the part does: the next answer is the measure of the part."""
+        self._all_there = self._all_there or request.url == self._url
+
     def answered(self, source: str, request: Request, response: Response) -> None:
         """Keep what a whole answer says; raises the failure when a part is of another version."""
         if request.url != self._url:
             return
-        self._begun = True
         said = _said(response)
-        if response.status != HTTPStatus.PARTIAL_CONTENT or _start(request) == 0:
-            files.write_json(self._kept, said)
-        elif self._differs(said):
-            scratch.forget(self._folder)
+        rest = response.status == HTTPStatus.PARTIAL_CONTENT and _start(request) > 0
+        if (rest or self._all_there) and self._differs(said):
+            scratch.forget(self.folder)
             raise failure(Reason.NETWORK, source, "has changed on its site in mid-download")
+        if not rest:
+            files.write_json(self._kept, said)
+        self._begun, self._all_there = True, False
 
     def _differs(self, said: dict[str, Any]) -> bool:
         """Whether anything that both answers say is different."""
-        known = self._read()
+        known = scratch.kept(self._kept) or {}
         return any(known.get(key) and said[key] and known[key] != said[key] for key in said)
 
-    def _read(self) -> dict[str, Any]:
+
+class Fragments:
+    """How far a recording that comes in fragments had come whenever all of it was in order.
+
+    yt-dlp appends a fragment to the part, and only then writes down which one is next. Killed in
+    between, or in the middle of writing, it would append again what is there already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._part = path.with_name(f"{path.name}.part")
+        self._next = path.with_name(f"{path.name}.ytdl")
+        self._kept = path.with_name(f"{path.name}.fragments.json")
+
+    def note(self) -> None:
+        """Remember the state, between two fragments; nothing where there are none."""
+        if self._next.is_file():
+            files.write_json(self._kept, {"next": self._index(), "bytes": self._size()})
+
+    def settle(self) -> None:
+        """Bring what a killed run left back into order."""
+        if not self._next.is_file():
+            return
+        noted, index = scratch.kept(self._kept) or {}, self._index()
+        if index is not None and index == noted.get("next"):
+            # What is there beyond was appended, but not written down.
+            os.truncate(self._part, min(noted["bytes"], self._size()))
+        elif index is None or index - 1 != noted.get("next"):
+            scratch.forget(self._part.parent)
+
+    def _index(self) -> int | None:
         try:
-            known: dict[str, Any] = files.read_json(self._kept)
-        except InputError:
-            return {}
-        return known
+            return int(scratch.kept(self._next)["downloader"]["current_fragment"]["index"])
+        except (TypeError, KeyError, ValueError):
+            return None
+
+    def _size(self) -> int:
+        return self._part.stat().st_size if self._part.is_file() else 0
 
 
 def keep_only(folder: Path, choice: dict[str, Any]) -> None:
@@ -69,14 +106,10 @@ def keep_only(folder: Path, choice: dict[str, Any]) -> None:
 
     Sites do not offer the same formats each time, and the end of one does not fit another's start.
     """
-    kept = folder / f"{scratch.ORIGINAL}.choice.json"
-    try:
-        known = files.read_json(kept)
-    except InputError:
-        known = None
-    if known != choice:
+    path = folder / f"{scratch.ORIGINAL}.choice.json"
+    if scratch.kept(path) != choice:
         scratch.forget(folder)
-        files.write_json(kept, choice)
+        files.write_json(path, choice)
 
 
 def _start(request: Request) -> int:

@@ -33,7 +33,7 @@ def scratch(output: Path, request: Mapping[str, Any]) -> Iterator[Path]:
     folder = folder_of(output)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
-        if _request(folder) != request:
+        if kept(folder / _REQUEST) != request:
             _empty(folder)
             files.write_json(folder / _REQUEST, dict(request))
         _sweep(folder)
@@ -47,6 +47,14 @@ def scratch(output: Path, request: Mapping[str, Any]) -> Iterator[Path]:
             shutil.rmtree(folder)
             raise
         shutil.rmtree(folder)
+
+
+def kept(path: Path) -> Any:
+    """What an earlier run wrote down in its folder; None where it did not get so far."""
+    try:
+        return files.read_json(path)
+    except InputError:
+        return None
 
 
 def forget(folder: Path) -> None:
@@ -68,13 +76,6 @@ def _locked(folder: Path) -> Iterator[None]:
         if busy:
             raise TryAgainError(f"{folder}: another download is writing here; wait for its end")
         yield
-
-
-def _request(folder: Path) -> Any:
-    try:
-        return files.read_json(folder / _REQUEST)
-    except InputError:
-        return None
 
 
 def _empty(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import yt_dlp
 
 from vc_common.errors import InputError
-from vc_download import captions, client, extractors, resuming
+from vc_download import caps, captions, client, extractors, resuming
 from vc_download.access import Access, Limits, Section
 from vc_download.failures import Reason, failure
 from vc_download.fetched import Fetched
@@ -16,7 +16,7 @@ from vc_download.scratch import ORIGINAL
 
 # What yt-dlp downloads itself, through the client; others it would leave to other programs.
 _PROTOCOLS = {"http", "https", "m3u8", "m3u8_native", "http_dash_segments", "ism"}
-_LIVE = ("is_live", "is_upcoming", "post_live")
+LIVE = ("is_live", "is_upcoming", "post_live")
 
 _MOST_FORMATS = 50
 
@@ -68,7 +68,7 @@ class _Wanted:
             _must_fit(url, info, self.limits, self.section)
             resuming.keep_only(self.folder, _choice(info))
             if not original.is_file():
-                client.must_have_room(url, _size(info), self.folder)
+                caps.must_have_room(url, _size(info), self.folder)
                 if not site.fetch(info, original) or not original.is_file():
                     raise failure(Reason.NO_AUDIO, url, "gave no file")
             found = captions.fetch(site, info, self.folder, self.language, self.whose_captions)
@@ -88,7 +88,7 @@ def _must_be_one_recording(url: str, info: dict[str, Any]) -> None:
     if info.get("_type") in ("playlist", "multi_video"):
         said = "is a playlist or a page of several recordings, and one source is one recording"
         raise failure(Reason.UNSUPPORTED_URL, url, said)
-    if info.get("is_live") or info.get("live_status") in _LIVE:
+    if info.get("is_live") or info.get("live_status") in LIVE:
         raise failure(Reason.LIVE, url, "is a live stream that has not ended")
     protocol = str(info.get("protocol"))
     if protocol not in _PROTOCOLS:
@@ -96,14 +96,8 @@ def _must_be_one_recording(url: str, info: dict[str, Any]) -> None:
 
 
 def _must_fit(url: str, info: dict[str, Any], limits: Limits, section: Section) -> None:
-    seconds = info.get("duration")
-    if seconds and section.length(seconds) > limits.seconds:
-        said = f"lasts {section.length(seconds):.0f} s, more than {limits.seconds:.0f} s"
-        raise failure(Reason.TOO_LONG, url, said)
-    size = _size(info)
-    if size > limits.bytes:
-        said = f"has {size / 1e6:.0f} MB, more than {limits.bytes / 1e6:.0f} MB"
-        raise failure(Reason.TOO_LARGE, url, said)
+    caps.must_be_short(url, section.length(info.get("duration") or 0.0), limits)
+    caps.must_be_small(url, _size(info), limits.bytes)
 
 
 def _size(info: dict[str, Any]) -> int:

@@ -106,8 +106,8 @@ def test_what_cannot_be_had_is_a_comment(
 
 
 def test_cells_hold_no_tabs_and_names_are_names(tmp_path: Path) -> None:
-    row = listing._row(entry(id="../../etc/pass wd", title="A\ttalk\nof\x00 two <b>lines"))
-    assert row.title == "A talk of two <b>lines"
+    row = listing._row(entry(id="../../etc/pass wd", title="A\ttalk\nof\x00 two <b>lines 👩‍👧"))
+    assert row.title == "A talk of two <b>lines 👩‍👧"
     assert row.id == "etc-pass-wd"
     assert listing._row(entry(id="-_x")).id == "s_x"
 

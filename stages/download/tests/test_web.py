@@ -179,9 +179,21 @@ def test_a_file_that_has_changed_is_fetched_anew(
     assert outcome.told["original"]["sha256"] == hashlib.sha256(other).hexdigest()
 
 
+def ask_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As yt-dlp asks YouTube, which slows down who wants everything at once."""
+    options = client._options
+    monkeypatch.setattr(client, "_options", lambda a: options(a) | {"http_chunk_size": 12_000})
+
+
 @pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("in_pieces", [False, True])
 def test_a_run_killed_after_the_last_byte_has_all_of_it(
-    tmp_path: Path, site: Site, wav: bytes, monkeypatch: pytest.MonkeyPatch, changed: bool
+    tmp_path: Path,
+    site: Site,
+    wav: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    in_pieces: bool,
+    changed: bool,
 ) -> None:
     """Such a run leaves a part that is the whole, of which a site has no rest to send (416)."""
     broken = talk(wav, truncate=20_000)
@@ -190,6 +202,8 @@ def test_a_run_killed_after_the_last_byte_has_all_of_it(
     (part,) = tmp_path.rglob("original.part")
     part.write_bytes(wav)
 
+    if in_pieces:
+        ask_in_pieces(monkeypatch)
     there = wav
     if changed:  # by as few bytes as yt-dlp allows, on a site that ignores If-Range
         monkeypatch.setattr(resuming.Validator, "ask", lambda *_: None)
@@ -207,9 +221,7 @@ def test_a_run_killed_after_the_last_byte_has_all_of_it(
 def test_a_file_that_is_asked_for_in_pieces_arrives_whole(
     tmp_path: Path, site: Site, wav: bytes, monkeypatch: pytest.MonkeyPatch, etag: str
 ) -> None:
-    """As yt-dlp asks YouTube, which slows down who wants everything at once."""
-    options = client._options
-    monkeypatch.setattr(client, "_options", lambda a: options(a) | {"http_chunk_size": 12_000})
+    ask_in_pieces(monkeypatch)
     done = Outcome(site.add("/talk.wav", talk(wav, etag=etag)), tmp_path)
     assert done.told["original"]["sha256"] == hashlib.sha256(wav).hexdigest()
     starts = [request.range_start for request in site.asked("/talk.wav")]

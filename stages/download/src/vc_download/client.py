@@ -121,12 +121,11 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         """Let yt-dlp ask for the whole, to see whether all of it has arrived in an earlier run.
 
         It means to, but makes the new request with the headers of the old one, ``Range`` among
-        them, and would be refused for ever.
+        them, and would be refused for ever. Pieces of a file keep theirs: their playlist gave it.
         """
-        if (request.headers.get("Range") or "").endswith("-"):
-            del request.headers["Range"]
-            if self._validator:
-                self._validator.no_more(request)
+        whole_file = self._validator is not None and self._validator.no_more(request)
+        if whole_file or (request.headers.get("Range") or "").endswith("-"):
+            request.headers.pop("Range", None)
 
     def _must_fit(self, response: Response) -> None:
         announced = response.headers.get("Content-Length") or ""

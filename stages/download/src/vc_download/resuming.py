@@ -40,9 +40,15 @@ class Validator:
             # Nobody could tell whether the part of an earlier run is of the same file.
             del request.headers["Range"]
 
-    def no_more(self, request: Request) -> None:
-        """The file ends where the part does: the next answer is the measure of the part."""
-        self._all_there = self._all_there or request.url == self._url
+    def no_more(self, request: Request) -> bool:
+        """Take the next answer as the measure of the part, for the file ends where that does.
+
+        False when the request was for something else.
+        """
+        if request.url != self._url:
+            return False
+        self._all_there = True
+        return True
 
     def answered(self, source: str, request: Request, response: Response) -> None:
         """Keep what a whole answer says; raises the failure when a part is of another version."""

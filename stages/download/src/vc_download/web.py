@@ -7,6 +7,7 @@ from typing import Any
 
 import yt_dlp
 
+from vc_common import tools
 from vc_common.errors import InputError
 from vc_download import caps, captions, client, extractors, resuming
 from vc_download.access import Access, Limits, Section
@@ -80,8 +81,7 @@ def plain_text(value: Any, longest: int = 500) -> str | None:
     """A site's words in one line, without control characters; None for nothing."""
     if value is None:
         return None
-    words = "".join(sign if sign.isprintable() else " " for sign in str(value))
-    return re.sub(r" +", " ", words).strip()[:longest] or None
+    return re.sub(r"\s+", " ", tools.printable(str(value))).strip()[:longest] or None
 
 
 def _must_be_one_recording(url: str, info: dict[str, Any]) -> None:

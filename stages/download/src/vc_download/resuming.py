@@ -90,12 +90,14 @@ class Fragments:
         """Bring what a killed run left back into order."""
         if not self._next.is_file():
             return
-        noted, index = scratch.kept(self._kept) or {}, self._index()
-        if index is not None and index == noted.get("next"):
+        noted, index = scratch.kept(self._kept) or {"next": None, "bytes": 0}, self._index()
+        known = index is not None and noted["next"] in (index, index - 1)
+        if not known or self._size() < noted["bytes"]:
+            self._part.unlink(missing_ok=True)
+            self._next.unlink()
+        elif noted["next"] == index:
             # What is there beyond was appended, but not written down.
-            os.truncate(self._part, min(noted["bytes"], self._size()))
-        elif index is None or index - 1 != noted.get("next"):
-            scratch.forget(self._part.parent)
+            os.truncate(self._part, noted["bytes"])
 
     def _index(self) -> int | None:
         try:

@@ -348,33 +348,42 @@ def test_a_site_that_refuses_connections_is_worth_another_try(tmp_path: Path) ->
     assert "Connection refused" in ended.failed["message"]
 
 
-def stream(site: Site, wav: bytes, folder: Path) -> tuple[str, list[Path]]:
-    """The URL of ``wav`` as an HLS stream of the site, and its pieces."""
+def stream(kind: str, site: Site, wav: bytes, folder: Path) -> tuple[str, list[Path]]:
+    """The URL of ``wav`` as a stream of the site, HLS or DASH, and its pieces in order."""
     folder.mkdir()
-    command = ["ffmpeg", "-v", "error", "-i", "-", "-c:a", "aac", "-f", "hls", "-hls_time", "0.3"]
-    command += ["-ar", "48000", "-hls_list_size", "0", str(folder / "talk.m3u8")]
+    how, name, pattern, content_type = {
+        "hls": ("-hls_list_size 0 -hls_time", "talk.m3u8", "*.ts", "application/vnd.apple.mpegurl"),
+        "dash": ("-seg_duration", "talk.mpd", "*.m4s", "application/dash+xml"),
+    }[kind]
+    command = ["ffmpeg", "-v", "error", "-i", "-", "-c:a", "aac", "-ar", "48000"]
+    command += ["-f", kind, *how.split(), "0.3", str(folder / name)]
     subprocess.run(command, input=wav, check=True)
     for path in folder.iterdir():
-        site.add(f"/{path.name}", Answer(200, path, "application/vnd.apple.mpegurl"))
-    pieces = [folder / f"talk{number}.ts" for number in range(len(list(folder.glob("*.ts"))))]
-    assert len(pieces) > 3
-    return site.url + "/talk.m3u8", pieces
+        site.add(f"/{path.name}", Answer(200, path, content_type))
+    # That of DASH which begins them all is called init, the others chunk.
+    pieces = sorted(folder.glob(pattern), key=lambda path: (path.name[0] != "i", path.name))
+    assert 3 < len(pieces) < 10
+    return f"{site.url}/{name}", pieces
 
 
-def test_a_stream_of_pieces_becomes_one_recording(tmp_path: Path, site: Site, wav: bytes) -> None:
-    url, _ = stream(site, wav, tmp_path / "hls")
+@pytest.mark.parametrize("kind", ["hls", "dash"])
+def test_a_stream_of_pieces_becomes_one_recording(
+    tmp_path: Path, site: Site, wav: bytes, kind: str
+) -> None:
+    url, _ = stream(kind, site, wav, tmp_path / "stream")
     done = Outcome(url, tmp_path)
     assert done.code == errors.OK
     assert soundfile.info(done.output).duration == pytest.approx(SECONDS, abs=0.1)
 
 
+@pytest.mark.parametrize("kind", ["hls", "dash"])
 @pytest.mark.parametrize("killed", ["never", "appended", "noting", "noted", "piece"])
 def test_no_piece_of_a_stream_is_there_twice(
-    tmp_path: Path, site: Site, wav: bytes, killed: str
+    tmp_path: Path, site: Site, wav: bytes, killed: str, kind: str
 ) -> None:
     """Whatever yt-dlp was at between two pieces when it was killed."""
-    url, pieces = stream(site, wav, tmp_path / "hls")
-    site.add("/talk2.ts", Answer(200, pieces[2], "video/mp2t", truncate=0))
+    url, pieces = stream(kind, site, wav, tmp_path / "stream")
+    site.add(f"/{pieces[2].name}", Answer(200, pieces[2], truncate=0))
     assert Outcome(url, tmp_path).code == errors.TRY_AGAIN
     (part,) = tmp_path.rglob("original.part")
     there = b"".join(piece.read_bytes() for piece in pieces[:2])
@@ -389,11 +398,11 @@ def test_no_piece_of_a_stream_is_there_twice(
         told = {"downloader": {"current_fragment": {"index": 3}}}
         notes.write_text(json.dumps(told) if killed == "noted" else "")
 
-    site.add("/talk2.ts", Answer(200, pieces[2], "video/mp2t"))
+    site.add(f"/{pieces[2].name}", Answer(200, pieces[2]))
     whole = b"".join(piece.read_bytes() for piece in pieces)
     told = Outcome(url, tmp_path).told
     assert told["original"]["sha256"] == hashlib.sha256(whole).hexdigest()
-    assert len(site.asked("/talk0.ts")) == (2 if killed == "noting" else 1)
+    assert len(site.asked(f"/{pieces[0].name}")) == (2 if killed == "noting" else 1)
 
 
 def test_captions_by_people_come_along_and_go_again(tmp_path: Path, site: Site, wav: bytes) -> None:

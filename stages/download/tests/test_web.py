@@ -405,6 +405,15 @@ def test_no_piece_of_a_stream_is_there_twice(
     assert len(site.asked(f"/{pieces[0].name}")) == (2 if killed == "noting" else 1)
 
 
+def test_what_was_noted_of_a_stream_goes_with_it(tmp_path: Path) -> None:
+    """A run killed before it makes a new part must not find the notes of the old one."""
+    left = {"part": "two", "ytdl": "", "fragments.json": '{"next": 0, "bytes": 0}'}
+    for ending, text in left.items():
+        (tmp_path / f"original.{ending}").write_text(text)
+    resuming.Fragments(tmp_path / "original").settle()
+    assert not list(tmp_path.iterdir())
+
+
 def test_captions_by_people_come_along_and_go_again(tmp_path: Path, site: Site, wav: bytes) -> None:
     media = site.add("/talk.wav", talk(wav))
     english = site.add("/en.vtt", Answer(200, CAPTIONS, "text/vtt"))

@@ -93,8 +93,8 @@ class Fragments:
         noted, index = scratch.kept(self._kept) or {"next": None, "bytes": 0}, self._index()
         known = index is not None and noted["next"] in (index, index - 1)
         if not known or self._size() < noted["bytes"]:
-            self._part.unlink(missing_ok=True)
-            self._next.unlink()
+            for path in (self._part, self._next, self._kept):
+                path.unlink(missing_ok=True)
         elif noted["next"] == index:
             # What is there beyond was appended, but not written down.
             os.truncate(self._part, noted["bytes"])

@@ -8,14 +8,13 @@ BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 STAGE ?= reference
 
-STAGES := $(notdir $(patsubst %/pyproject.toml,%,$(wildcard stages/*/pyproject.toml)))
-EDITABLE := -e . $(foreach stage,$(STAGES),-e stages/$(stage))
-PROJECTS := pyproject.toml $(wildcard stages/*/pyproject.toml)
+PROJECTS := pyproject.toml $(wildcard lib/*/pyproject.toml stages/*/pyproject.toml)
+EDITABLE := $(foreach project,$(PROJECTS),-e $(dir $(project)))
 PIP := $(BIN)/pip --disable-pip-version-check
 # As in containers/images.yaml.
 UNSLOTH := unsloth==2026.10.7 bitsandbytes==0.50.2
 # Done once here instead of inside the first jobs: the two halves of Whisper base are joined.
-WARM_UP := from vc_common import models; models.resolve("package:whisper-base")
+WARM_UP := from vc_core import models; models.resolve("package:whisper-base")
 
 .PHONY: help
 help: ## show this list
@@ -75,14 +74,14 @@ images: ## build a stage's container image: make images STAGE=reference
 
 .PHONY: lock
 lock: ## resolve constraints.txt anew (needs uv)
-	printf -- '-e %s\n' . $(foreach stage,$(STAGES),stages/$(stage)) | cat - requirements-dev.txt \
+	printf -- '-e %s\n' $(dir $(PROJECTS)) | cat - requirements-dev.txt \
 		| uv pip compile --python-version 3.11 --no-annotate --no-header --quiet - \
 		--output-file constraints.lock $(LOCK_OPTIONS)
 	grep -v '^-e' constraints.lock | sed 's/+cpu$$//' > constraints.txt && rm constraints.lock
 
 .PHONY: lock-train
 lock-train: ## resolve the train image's containers/train.txt anew (needs uv)
-	printf '%s\n' '-e stages/common[csm,judge]' '-e stages/train' $(UNSLOTH) \
+	printf '%s\n' -e\ lib/core -e\ lib/speech '-e lib/csm[train]' '-e stages/train' $(UNSLOTH) \
 		| uv pip compile --python-version 3.11 --no-annotate --no-header --quiet - \
 		--output-file train.lock $(LOCK_OPTIONS)
 	grep -v '^-e' train.lock | sed 's/+cpu$$//' > containers/train.txt && rm train.lock

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vc_common import audio
+from vc_core import audio
 
 SPEECH = Path(__file__).parent.parent / "shared" / "speech"
 EXAMPLES = Path(__file__).parent / "examples"

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from vc_common import models
+from vc_core import models
 
 Samples = npt.NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import soundfile
 import truth
 from pipeline import STAGES, Ended, Source
 
-from vc_common import manifests, media
+from vc_core import manifests, media
 
 BARE = Path(__file__).with_name("bare.py")
 RATIO = 0.9  # of the bare engine's speed that a stage should keep

@@ -7,7 +7,8 @@ shape cost what the real ones cost.
 from pathlib import Path
 from typing import Any
 
-from vc_common import csm, pretrained
+from vc_csm import csm
+from vc_speech import pretrained
 
 MICRO = Path(__file__).parent.parent / "models" / "csm-micro"
 SIZES = ("micro", "141m", "1b")  # parameters, without the codec

@@ -40,7 +40,7 @@ import refused
 import yaml
 from loopback import Answer
 
-from vc_common import files, media
+from vc_core import files, media
 
 ROOT = Path(__file__).parent.parent
 INTERVIEW = ROOT / "examples" / "interview.opus"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vc_common import audio, encoders, models, quality
+from vc_core import audio, models
+from vc_speech import encoders, quality
 
 RECORDING = Path(__file__).parent.parent / "examples" / "interview.opus"
 ROUNDS = 5

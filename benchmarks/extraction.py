@@ -37,7 +37,7 @@ from scoring import Scores
 from truth import Truth
 from voices import TARGET
 
-from vc_common import files, manifests
+from vc_core import files, manifests
 
 ROOT = Path(__file__).parent.parent
 WIDTHS = (14, 11, 11, 7, 11, 11, 8, 8, 7)

@@ -18,7 +18,7 @@ from pipeline import Source
 from truth import Span
 from voices import RATE
 
-from vc_common import audio, errors, ledger, manifests, media
+from vc_core import audio, errors, ledger, manifests, media
 
 SECONDS = 60.0  # of what is made for the purpose
 NOISE_DB = -45.0

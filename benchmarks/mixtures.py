@@ -20,7 +20,7 @@ import voices
 from truth import Span, SpokenWord, Truth
 from voices import RATE, TARGET, Piece
 
-from vc_common.audio import Samples
+from vc_core.audio import Samples
 
 REFERENCE_SECONDS = (10.0, 12.5)  # of a slice as users give it
 PAUSE_IN_TURN = (0.15, 0.9)  # seconds

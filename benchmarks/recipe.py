@@ -28,7 +28,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from vc_common import audio
+from vc_core import audio
 
 POSITIONS = 256
 SAMPLES = 240_001

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from truth import STEP, Mask, Span, Truth
 
-from vc_common import audio, text
-from vc_common.manifests import LedgerRow, Segment, Word, read_rows
+from vc_core import audio
+from vc_core.manifests import LedgerRow, Segment, Word, read_rows
+from vc_speech import text
 
 EDGE = 0.03  # seconds that a cut may reach into a word: what alignment itself knows
 

@@ -10,8 +10,8 @@ import numpy as np
 from truth import Span
 from voices import RATE
 
-from vc_common import audio, models
-from vc_common.audio import Samples
+from vc_core import audio, models
+from vc_core.audio import Samples
 
 MUSIC_PIECE = 40.0  # seconds until another tune plays
 MUSIC_FADE = 0.6

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vc_common import audio, csm, files
+from vc_core import audio, files
+from vc_csm import csm
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3"}

@@ -19,7 +19,8 @@ import csm_sizes
 import torch
 from torch import Tensor
 
-from vc_common import csm, decoder, pretrained
+from vc_csm import csm, decoder
+from vc_speech import pretrained
 
 TEXTS = (
     "The harbour was quiet when the first boats came in.",

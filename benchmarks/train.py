@@ -26,7 +26,8 @@ import csm_sizes
 import flops
 import speech
 
-from vc_common import codes, csm, files
+from vc_core import files
+from vc_csm import codes, csm
 
 FRACTIONS = (1.0, 1 / 4, 1 / 16)
 COMMANDS = Path(sys.executable).parent

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pocketsphinx
 
-from vc_common import audio, files
-from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.text import comparable
+from vc_core import audio, files
+from vc_core.audio import ENGINE_RATE, Samples
+from vc_speech.text import comparable
 
 Span = tuple[float, float]
 Mask = npt.NDArray[np.bool_]

@@ -10,8 +10,8 @@ import numpy as np
 import truth
 from truth import Span, SpokenWord
 
-from vc_common import audio, files, media
-from vc_common.audio import ENGINE_RATE, Samples
+from vc_core import audio, files, media
+from vc_core.audio import ENGINE_RATE, Samples
 
 RATE = 44_100  # Hz, of everything mixed
 TARGET = "kathleen"
@@ -133,7 +133,7 @@ def most_alike(speech: Path, cache: Path) -> Path:
 
 
 def _likeness(speech: Path, folder: Path) -> dict[str, float]:
-    from vc_common.speakers import centroid, cosine, load
+    from vc_speech.speakers import centroid, cosine, load
 
     women = {
         row[0].strip()

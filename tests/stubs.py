@@ -15,7 +15,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from vc_common import cli
+from vc_core import cli
 from vc_download.failures import Reason, failure
 
 

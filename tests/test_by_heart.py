@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from vc_common import codes, csm, mimi
+from vc_csm import codes, csm, mimi
 
 MICRO = Path(__file__).parents[1] / "models" / "csm-micro"
 TEXTS = ("It began with a bicycle.", "Nobody wanted it.")

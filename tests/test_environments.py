@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vc_common import codes, mimi
+from vc_csm import codes, mimi
 
 ROOT = Path(__file__).parent.parent
 OVERLAY = ROOT / ".venv" / "train-env"
@@ -24,7 +24,7 @@ import importlib.metadata, json, sys
 import torch
 from peft import PeftModel
 from transformers import CsmForConditionalGeneration
-from vc_common import codes, csm, objective
+from vc_csm import codes, csm, objective
 
 base, adapter, coded = sys.argv[1:]
 clips, _ = codes.read(coded)

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import ledger, manifests, text
-from vc_common.manifests import Clip, LedgerRow
+from vc_core import ledger, manifests
+from vc_core.manifests import Clip, LedgerRow
+from vc_speech import text
 
 ROOT = Path(__file__).parent.parent
 STEP = 0.01  # seconds of the grid on which the ledger and the truth are compared

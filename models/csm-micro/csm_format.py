@@ -3,7 +3,7 @@
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import CsmProcessor, EncodecFeatureExtractor, PreTrainedTokenizerFast
 
-from vc_common.audio import TTS_RATE
+from vc_core.audio import TTS_RATE
 
 SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>", "<|pad|>", "<|AUDIO|>", "<|audio_eos|>")
 CHAT_TEMPLATE = """\

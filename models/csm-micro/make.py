@@ -30,9 +30,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from vc_common import csm, mimi, objective
-from vc_common.audio import TTS_RATE as RATE
-from vc_common.audio import Samples, read
+from vc_core.audio import TTS_RATE as RATE
+from vc_core.audio import Samples, read
+from vc_csm import csm, mimi, objective
 
 SEED = 20260110
 FRAME = 1920  # samples a frame: 12.5 frames/s, as CsmProcessor assumes for every CSM

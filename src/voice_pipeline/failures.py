@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vc_common import errors, files
+from vc_core import errors, files
 
 SUFFIX = ".failed.json"
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from vc_common import files, provenance
-from vc_common.errors import InputError
-from vc_common.provenance import Provenance
+from vc_core import files, provenance
+from vc_core.errors import InputError
+from vc_core.provenance import Provenance
 
 
 def same(folder: Path, sources: Iterable[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 
 import yaml
 
-from vc_common import files
+from vc_core import files
 from voice_pipeline import access, failures, recordings
 from voice_pipeline.config import PipelineConfig, Reference, Slice, Voice
 from voice_pipeline.failures import Failure

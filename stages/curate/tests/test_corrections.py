@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vc_common.errors import InputError
+from vc_core.errors import InputError
 from vc_curate import corrections
 
 

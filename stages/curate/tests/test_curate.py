@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import audio, errors, ledger, manifests
-from vc_common.audio import TTS_RATE
-from vc_common.ledger import Reason
-from vc_common.manifests import Clip, LedgerRow, Segment, Word
+from vc_core import audio, errors, ledger, manifests
+from vc_core.audio import TTS_RATE
+from vc_core.ledger import Reason
+from vc_core.manifests import Clip, LedgerRow, Segment, Word
 from vc_curate import cli, judge, output
 from vc_curate.cut import Candidate
 

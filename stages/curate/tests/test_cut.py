@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from vc_common import ledger
-from vc_common.manifests import LedgerRow, Segment, Word
+from vc_core import ledger
+from vc_core.manifests import LedgerRow, Segment, Word
 from vc_curate import cut, output, sound, stretch
 from vc_curate.judge import Judged
 

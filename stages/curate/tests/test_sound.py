@@ -7,9 +7,10 @@ import pyloudnorm
 import pytest
 from scipy import signal
 
-from vc_common import audio, quality
-from vc_common.audio import TTS_RATE, Samples
+from vc_core import audio
+from vc_core.audio import TTS_RATE, Samples
 from vc_curate import figures, finish, sound
+from vc_speech import quality
 
 
 def bursts(rate: int, level: float, floor: float) -> Samples:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import audio, errors, manifests
-from vc_common.manifests import Clip
+from vc_core import audio, errors, manifests
+from vc_core.manifests import Clip
 from vc_dataset import cli, split
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vc_common import audio, errors, ledger, manifests
-from vc_common.audio import TTS_RATE, Samples
-from vc_common.manifests import Clip, LedgerRow
+from vc_core import audio, errors, ledger, manifests
+from vc_core.audio import TTS_RATE, Samples
+from vc_core.manifests import Clip, LedgerRow
 from vc_dataset import cli, duplicates, outliers
 
 

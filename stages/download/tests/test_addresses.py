@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vc_common.errors import InputError
+from vc_core.errors import InputError
 from vc_download import addresses
 
 

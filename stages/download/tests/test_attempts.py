@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vc_common import errors, files, records
-from vc_common.errors import InputError, TryAgainError
+from vc_core import errors, files, records
+from vc_core.errors import InputError, TryAgainError
 from vc_download import attempts, cli
 from vc_download.failures import MENDS, WORTH_A_RETRY, Reason, failure
 

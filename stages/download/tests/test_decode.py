@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import errors
+from vc_core import errors
 from vc_download import decode
 
 RATE = 44_100

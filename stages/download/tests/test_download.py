@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import errors, files
+from vc_core import errors, files
 from vc_download import caps, cli, engine, scratch
 
 RATE = 16_000

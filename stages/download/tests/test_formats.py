@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from vc_common import audio, errors
+from vc_core import audio, errors
 from vc_download import decode
 
 RATE, CHANNELS = 44_100, 2

@@ -22,7 +22,7 @@ import pytest
 import soundfile
 from loopback import Answer, Site
 
-from vc_common import errors, files
+from vc_core import errors, files
 
 SEED = 6
 KILLS = {"start-up": 5, "download": 10, "conversion": 5}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from loopback import Answer, Site, audio_page, feed
 
-from vc_common import errors
+from vc_core import errors
 from vc_download import cli, listing
 
 

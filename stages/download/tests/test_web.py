@@ -19,7 +19,7 @@ import soundfile
 import yt_dlp
 from loopback import FOR_EVER, Answer, Site, audio_page, feed, hls, radio, redirect, video_page
 
-from vc_common import errors, files
+from vc_core import errors, files
 from vc_download import access, caps, captions, cli, client, extractors, refusals, resuming, watch
 
 RATE = 16_000

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 from pyarrow import parquet
 
-from vc_common import codes, csm, files, mimi
+from vc_core import files
+from vc_csm import codes, csm, mimi
 from vc_encode.cli import main
 
 MICRO = Path(__file__).parents[3] / "models" / "csm-micro"

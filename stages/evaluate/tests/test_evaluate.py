@@ -14,11 +14,13 @@ import pytest
 import soundfile
 from pyarrow import parquet
 
-from vc_common import csm, judge, manifests, watermark
-from vc_common.audio import ENGINE_RATE, TTS_RATE
-from vc_common.errors import InputError
-from vc_common.judge import Verdict
+from vc_core import manifests
+from vc_core.audio import ENGINE_RATE, TTS_RATE
+from vc_core.errors import InputError
+from vc_csm import csm
 from vc_evaluate import cli, data
+from vc_speech import judge, watermark
+from vc_speech.judge import Verdict
 
 ROOT = Path(__file__).parents[3]
 MODEL = Path(os.environ.get("VOICE_CLONE_TEST_CSM", ROOT / "models" / "csm-micro"))

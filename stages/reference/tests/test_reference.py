@@ -11,8 +11,9 @@ import pytest
 import soundfile
 import yaml
 
-from vc_common import audio, errors, files, quality, speakers, vad
+from vc_core import audio, errors, files
 from vc_reference import checks, cli, slices
+from vc_speech import quality, speakers, vad
 
 RATE = 16_000
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import manifests
+from vc_core import manifests
 from vc_report import charts, cli, page
 
 RATE = 24_000

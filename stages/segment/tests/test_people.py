@@ -5,11 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vc_common.errors import InputError
-from vc_common.overlap import STEP
-from vc_common.speakers import Vector
+from vc_core.errors import InputError
 from vc_segment import decide, people
 from vc_segment.pieces import Pieces
+from vc_speech.overlap import STEP
+from vc_speech.speakers import Vector
 
 DIM = 192
 LONG = 2.0  # seconds

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vc_common import audio, errors, manifests, media
-from vc_common.manifests import Segment
+from vc_core import audio, errors, manifests, media
+from vc_core.manifests import Segment
 from vc_segment import cli
 
 RATE = 16_000

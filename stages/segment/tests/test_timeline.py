@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vc_common import audio, speakers
-from vc_common.manifests import Segment
-from vc_common.overlap import STEP
+from vc_core import audio
+from vc_core.manifests import Segment
 from vc_segment import activity, levels, pieces, rttm, timeline
 from vc_segment.activity import FRAME, Heard
 from vc_segment.decide import Named
+from vc_speech import speakers
+from vc_speech.overlap import STEP
 
 RATE = audio.ENGINE_RATE
 

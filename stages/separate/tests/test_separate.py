@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from vc_common import audio, errors, files
+from vc_core import audio, errors, files
 from vc_separate import blocks, cli, listen, separators
 
 RATE = 44_100

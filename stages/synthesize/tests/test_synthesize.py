@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from vc_common import audio, csm, label, mimi, tts, watermark
+from vc_core import audio
+from vc_csm import csm, mimi
+from vc_speech import label, tts, watermark
 from vc_synthesize import sound, texts
 from vc_synthesize.cli import main
 
@@ -357,7 +359,7 @@ def test_a_stream_at_another_rate_is_resampled_without_seams():
 
 PLUGIN = """
 import numpy as np
-from vc_common.tts import Said
+from vc_speech.tts import Said
 
 class Tone:
     rate, letters, device = 16000, 1000, "cpu"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from vc_common import csm, objective
-from vc_common.errors import InputError
-from vc_train import backends
+from vc_core.errors import InputError
+from vc_csm import csm, objective
+from vc_csm.training import backends
 
 MICRO = Path(__file__).parents[3] / "models" / "csm-micro"
 NAME = "some/base"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vc_train import choice, data, presets
-from vc_train.settings import Settings
+from vc_csm.training import choice, data, presets
+from vc_csm.training.settings import Settings
 
 
 def settings(**changes) -> Settings:

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from vc_common import codes, csm, label, mimi, objective
-from vc_common.errors import InputError, StageError
-from vc_train import choice, data, loop, parallel, session, trackers
-from vc_train.checkpoint import Progress
+from vc_core.errors import InputError, StageError
+from vc_csm import codes, csm, mimi, objective
+from vc_csm.training import choice, data, loop, parallel, session, trackers
+from vc_csm.training.checkpoint import Progress
+from vc_csm.training.settings import Settings
+from vc_speech import label
 from vc_train.cli import main
-from vc_train.settings import Settings
 
 MICRO = Path(__file__).parents[3] / "models" / "csm-micro"
 RATE = 24_000
@@ -224,7 +225,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(coded, tmp_path):
     broken = tmp_path / "broken"
     run = "import sys; from vc_train.cli import main; sys.exit(main())"
     # Held back a little at every step, so that the signals come in the middle.
-    slow = "import time, vc_train.loop as l; step = l.step\n"
+    slow = "import time, vc_csm.training.loop as l; step = l.step\n"
     slow += "l.step = lambda *a, **k: (time.sleep(0.05), step(*a, **k))[1]\n" + run
     for sent, code in ((signal.SIGTERM, 75), (signal.SIGKILL, -9)):
         before = set(tmp_path.glob("broken.checkpoints/*/step-*"))
@@ -440,7 +441,7 @@ def test_a_full_disk_costs_checkpoints_not_the_run_and_leaves_nothing_half(coded
     ],
 )
 def test_self_tests_find_what_they_are_for(break_it, complaint, clips, monkeypatch):
-    from vc_train import checks
+    from vc_csm.training import checks
 
     model = laid_over(settings())
     base = csm.base_of(model.model)
@@ -465,7 +466,7 @@ def test_self_tests_find_what_they_are_for(break_it, complaint, clips, monkeypat
 
 
 def test_self_tests_leave_the_adapter_as_it_was(clips):
-    from vc_train import checks
+    from vc_csm.training import checks
 
     model = laid_over(settings())
     before = loop.adapter_state(model)

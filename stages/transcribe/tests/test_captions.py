@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vc_common.errors import InputError
+from vc_core.errors import InputError
 from vc_transcribe import captions
 from vc_transcribe.aligned import Told, by_captions
 from vc_transcribe.captions import Cue

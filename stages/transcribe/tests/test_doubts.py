@@ -2,7 +2,7 @@
 
 import pytest
 
-from vc_common.whisper import HeardWord
+from vc_speech.whisper import HeardWord
 from vc_transcribe.doubts import doubts
 from vc_transcribe.times import settled
 

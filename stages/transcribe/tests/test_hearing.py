@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vc_common import audio
-from vc_common.manifests import Word
-from vc_common.whisper import Heard, HeardWord
+from vc_core import audio
+from vc_core.manifests import Word
+from vc_speech.whisper import Heard, HeardWord
 from vc_transcribe import recording, stretches, transcript
 from vc_transcribe.hearing import Ears, Stretch
 

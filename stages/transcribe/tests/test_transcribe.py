@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vc_common import audio, errors, manifests, media, text, whisper
-from vc_common.manifests import Segment, Word
+from vc_core import audio, errors, manifests, media
+from vc_core.manifests import Segment, Word
+from vc_speech import text, whisper
 from vc_transcribe import cli, stretches
 
 RATE = 16_000
@@ -163,7 +164,7 @@ def test_a_sound_is_encoded_once_for_language_and_words(
 
 
 OUTSIDE = """
-from vc_common.whisper import Heard, HeardWord
+from vc_speech.whisper import Heard, HeardWord
 class Parrot:
     device = "cpu"
     def __init__(self, argument, device, threads):

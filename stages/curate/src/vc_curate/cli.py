@@ -5,8 +5,9 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vc_common import cli, log, speakers
-from vc_common.errors import InputError
+from vc_core import cli, log
+from vc_core.errors import InputError
+from vc_speech import speakers
 
 if TYPE_CHECKING:
     from vc_curate.judge import Judge, Judged
@@ -120,7 +121,7 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
 
     Without one good clip the ledger stands beside the output: OUTPUT.ledger.jsonl.
     """
-    from vc_common import audio, files, ledger, manifests
+    from vc_core import audio, files, ledger, manifests
     from vc_curate import corrections, cut, output, sound
     from vc_curate.judge import usual_dnsmos
 
@@ -171,7 +172,7 @@ def _dnsmos_or_auto(text: str) -> float | str:
 
 def _judge(args: argparse.Namespace) -> "Judge":
     """The judge that the options ask for, who knows the reference."""
-    from vc_common import audio
+    from vc_core import audio
     from vc_curate.judge import Judge, Rules
 
     encoder = speakers.load(args.encoder)

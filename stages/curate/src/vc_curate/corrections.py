@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vc_common import log
-from vc_common.errors import InputError
+from vc_core import log
+from vc_core.errors import InputError
 
 HEADER = ("clip", "text", "keep")
 MOVED = 0.3  # seconds by which a clip's start may have moved since it was corrected

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vc_common.ledger import Reason
-from vc_common.manifests import LedgerRow, Segment, Word
+from vc_core.ledger import Reason
+from vc_core.manifests import LedgerRow, Segment, Word
 from vc_curate import stretch
 from vc_curate.sound import Envelope, Pause
 from vc_curate.stretch import Span, Stretch

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vc_common.audio import Samples
+from vc_core.audio import Samples
 from vc_curate import sound
 
 QUIETEST = 0.1  # share of a clip that is taken for its noise: clips begin and end in pauses

@@ -5,8 +5,8 @@ import warnings
 
 import numpy as np
 
-from vc_common import audio
-from vc_common.audio import TTS_RATE, Samples
+from vc_core import audio
+from vc_core.audio import TTS_RATE, Samples
 
 CEILING_DB = -1.0  # dBTP: room for what codecs add (EBU R 128)
 OVERSAMPLING = 4  # as ITU-R BS.1770 finds true peaks

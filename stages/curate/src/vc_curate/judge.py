@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vc_common import audio, quality, speakers
-from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.ledger import Reason
-from vc_common.manifests import Word
+from vc_core import audio
+from vc_core.audio import ENGINE_RATE, Samples
+from vc_core.ledger import Reason
+from vc_core.manifests import Word
 from vc_curate import figures
 from vc_curate.corrections import Correction
 from vc_curate.cut import Candidate
 from vc_curate.figures import letters_a_second
+from vc_speech import quality, speakers
 
 FASTEST = 28.0  # letters a second of speech; faster text was not spoken
 REPETITIVE = 2.4  # compression ratio above which Whisper itself distrusts its text

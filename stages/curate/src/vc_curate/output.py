@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vc_common import audio, ledger
-from vc_common.audio import TTS_RATE, Samples
-from vc_common.ledger import Reason
-from vc_common.manifests import Clip, LedgerRow, Segment, write_rows
+from vc_core import audio, ledger
+from vc_core.audio import TTS_RATE, Samples
+from vc_core.ledger import Reason
+from vc_core.manifests import Clip, LedgerRow, Segment, write_rows
 from vc_curate.corrections import clip_name
 from vc_curate.finish import finish
 from vc_curate.judge import Judged

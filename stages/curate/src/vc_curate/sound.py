@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from vc_common import audio
-from vc_common.audio import ENGINE_RATE, Samples
+from vc_core import audio
+from vc_core.audio import ENGINE_RATE, Samples
 
 Levels = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]

@@ -8,7 +8,7 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vc_common.manifests import Segment, Word
+from vc_core.manifests import Segment, Word
 from vc_curate.sound import Envelope, Pause
 
 JOINED = 0.8  # seconds: a longer pause ends the stretch, and so the clip

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vc_common.audio import TTS_RATE
-from vc_common.manifests import Clip
+from vc_core.audio import TTS_RATE
+from vc_core.manifests import Clip
 from vc_dataset.split import Splits
 
 CARD = """\

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vc_common import cli, log
+from vc_core import cli, log
 
 logger = log.get("dataset")
 
@@ -44,8 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(args: argparse.Namespace) -> dict[str, Any]:
     """Read the clips, leave out what is amiss, split, write parquet and card; returns counts."""
-    from vc_common import files, manifests
-    from vc_common.errors import InputError
+    from vc_core import files, manifests
+    from vc_core.errors import InputError
     from vc_dataset import build, gather, split
 
     sources = gather.read(args.clips)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vc_common.audio import TTS_RATE, Samples
-from vc_common.manifests import Clip
-from vc_common.text import comparable
+from vc_core.audio import TTS_RATE, Samples
+from vc_core.manifests import Clip
+from vc_speech.text import comparable
 
 Envelopes = npt.NDArray[np.float32]
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vc_common import audio, ledger, log
-from vc_common.audio import TTS_RATE, Samples
-from vc_common.errors import InputError
-from vc_common.ledger import Reason
-from vc_common.manifests import Clip, LedgerRow, read_rows
+from vc_core import audio, ledger, log
+from vc_core.audio import TTS_RATE, Samples
+from vc_core.errors import InputError
+from vc_core.ledger import Reason
+from vc_core.manifests import Clip, LedgerRow, read_rows
 from vc_dataset import duplicates, outliers
 
 logger = log.get("dataset")

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from vc_common.manifests import Clip
+from vc_core.manifests import Clip
 
 ENOUGH = 20  # clips from which a voice's own rate is known
 NORMAL = 1.4826  # standard deviation over median absolute deviation, of a normal distribution

@@ -7,7 +7,7 @@ neighbouring clips together, which a random draw would not.
 
 from collections.abc import Sequence
 
-from vc_common.manifests import Clip
+from vc_core.manifests import Clip
 
 NAMES = ("train", "validation", "test")
 ENOUGH_SOURCES = 3

@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from vc_common import errors, files, log, records
-from vc_common.errors import InputError, TryAgainError
+from vc_core import errors, files, log, records
+from vc_core.errors import InputError, TryAgainError
 
 logger = log.get("download")
 

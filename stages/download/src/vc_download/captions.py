@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vc_common import log, tools
-from vc_common.errors import StageError, ToolError
+from vc_core import log, tools
+from vc_core.errors import StageError, ToolError
 from vc_download.access import Section
 from vc_download.fetched import Captions
 

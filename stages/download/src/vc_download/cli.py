@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vc_common import cli, log
-from vc_common.errors import InputError
+from vc_core import cli, log
+from vc_core.errors import InputError
 from vc_download.access import Access, Limits, Section
 
 logger = log.get("download")

@@ -15,8 +15,8 @@ from yt_dlp.extractor.generic import GenericIE
 from yt_dlp.networking import Request, Response
 from yt_dlp.networking.exceptions import HTTPError, NoSupportingHandlers
 
-from vc_common import log
-from vc_common.errors import InputError, StageError
+from vc_core import log
+from vc_core.errors import InputError, StageError
 from vc_download import addresses, caps, refusals
 from vc_download.access import Access, Limits
 from vc_download.failures import Reason, failure

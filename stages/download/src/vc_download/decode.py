@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vc_common import log, media, tools
-from vc_common.errors import InputError, StageError, ToolError
+from vc_core import log, media, tools
+from vc_core.errors import InputError, StageError, ToolError
 from vc_download.failures import Reason, failure
 
 # Less than this share of the length that a header announces, and the file is incomplete; but for

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vc_common import files, log, media
-from vc_common.errors import InputError, ToolError
+from vc_core import files, log, media
+from vc_core.errors import InputError, ToolError
 from vc_download import caps, captions, decode, scratch
 from vc_download.access import Access, Limits, Section
 from vc_download.decode import Decoded

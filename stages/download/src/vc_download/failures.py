@@ -3,8 +3,8 @@
 import time
 from enum import StrEnum
 
-from vc_common import tools
-from vc_common.errors import InputError, StageError, TryAgainError
+from vc_core import tools
+from vc_core.errors import InputError, StageError, TryAgainError
 
 
 class Reason(StrEnum):

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from yt_dlp.utils import unsmuggle_url
 
-from vc_common import files
+from vc_core import files
 from vc_download import client
 from vc_download.access import Access, Limits
 from vc_download.client import Client

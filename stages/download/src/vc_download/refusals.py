@@ -13,7 +13,7 @@ from typing import Any
 from yt_dlp.networking import exceptions as network
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UserNotLive
 
-from vc_common.errors import StageError
+from vc_core.errors import StageError
 from vc_download.failures import Reason, failure
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")

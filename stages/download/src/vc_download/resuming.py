@@ -8,7 +8,7 @@ from typing import Any
 
 from yt_dlp.networking import Request, Response
 
-from vc_common import files
+from vc_core import files
 from vc_download import scratch
 from vc_download.failures import Reason, failure
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vc_common import files
-from vc_common.errors import InputError, TryAgainError
+from vc_core import files
+from vc_core.errors import InputError, TryAgainError
 
 ORIGINAL = "original"  # the media file, under this name once it is whole
 PART = "original.part"  # what has arrived of it, as yt-dlp calls it

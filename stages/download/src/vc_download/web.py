@@ -7,8 +7,8 @@ from typing import Any
 
 import yt_dlp
 
-from vc_common import tools
-from vc_common.errors import InputError
+from vc_core import tools
+from vc_core.errors import InputError
 from vc_download import caps, captions, client, extractors, resuming
 from vc_download.access import Access, Limits, Section
 from vc_download.failures import Reason, failure

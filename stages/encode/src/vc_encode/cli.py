@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vc_common import cli, log
+from vc_core import cli, log
 
 logger = log.get("encode")
 
@@ -23,8 +23,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(args: argparse.Namespace) -> dict[str, Any]:
     """Encode clip by clip; returns counts."""
-    from vc_common import audio, codes, mimi
-    from vc_common.errors import InputError
+    from vc_core import audio
+    from vc_core.errors import InputError
+    from vc_csm import codes, mimi
     from vc_encode import clips
 
     expected = clips.count(args.dataset)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from vc_common import audio
-from vc_common.errors import InputError
+from vc_core import audio
+from vc_core.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 

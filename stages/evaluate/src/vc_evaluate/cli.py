@@ -9,8 +9,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vc_common import cli, speakers, whisper
-from vc_common.errors import InputError
+from vc_core import cli
+from vc_core.errors import InputError
+from vc_speech import speakers, whisper
 
 VARIANTS = ("base", "base+context", "lora", "lora+context")
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import soundfile
 
-from vc_common import audio, text
-from vc_common.audio import TTS_RATE, Samples
-from vc_common.errors import InputError
-from vc_common.manifests import Segment, read_rows, spread
+from vc_core import audio
+from vc_core.audio import TTS_RATE, Samples
+from vc_core.errors import InputError
+from vc_core.manifests import Segment, read_rows, spread
+from vc_speech import text
 
 COLUMNS = ["audio", "text", "voice", "language"]
 MIN_OTHER_SECONDS = 2.0  # less says too little of a voice

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vc_common import audio, csm, files, label, log, pretrained, speakers, watermark, whisper
-from vc_common.audio import TTS_RATE
-from vc_common.judge import Judge, Verdict, means
-from vc_common.manifests import spread
+from vc_core import audio, files, log
+from vc_core.audio import TTS_RATE
+from vc_core.manifests import spread
+from vc_csm import csm
 from vc_evaluate import data, variants
 from vc_evaluate.data import Clip
 from vc_evaluate.variants import Sampling
+from vc_speech import label, pretrained, speakers, watermark, whisper
+from vc_speech.judge import Judge, Verdict, means
 
 TARGET_CLIPS = 24  # enough for a centroid that more would not move
 FLOOR_STRETCHES = 12

@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vc_common import csm, watermark
-from vc_common.audio import TTS_RATE, Samples
-from vc_common.csm import Csm, Utterance
+from vc_core.audio import TTS_RATE, Samples
+from vc_csm import csm
+from vc_csm.csm import Csm, Utterance
+from vc_speech import watermark
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vc_common import overlap, speakers
-from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.speakers import Auto, SpeakerEncoder, Vector
-from vc_common.vad import Span
+from vc_core.audio import ENGINE_RATE, Samples
+from vc_speech import overlap, speakers
+from vc_speech.speakers import Auto, SpeakerEncoder, Vector
+from vc_speech.vad import Span
 
 STEP = 0.4  # seconds between the encoder's windows
 STRETCH = 5  # windows, that is 3.2 s: the shortest stretch that is taken for another speaker

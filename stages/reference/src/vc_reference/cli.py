@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vc_common import cli, files, log, speakers
-from vc_common.speakers import DEFAULT_ENCODER
-from vc_common.whisper import DEFAULT_MODEL
+from vc_core import cli, files, log
+from vc_speech import speakers
+from vc_speech.speakers import DEFAULT_ENCODER
+from vc_speech.whisper import DEFAULT_MODEL
 
 logger = log.get("reference")
 
@@ -118,7 +119,7 @@ def work(args: argparse.Namespace) -> Mapping[str, Any]:
 
 def work_propose(args: argparse.Namespace) -> Mapping[str, Any]:
     """Print the proposals, write them where asked to; returns them."""
-    from vc_common.errors import InputError
+    from vc_core.errors import InputError
     from vc_reference import checks, proposals
 
     if args.count < 1:

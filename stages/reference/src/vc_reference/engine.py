@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vc_common import audio, files, log, overlap, quality, speakers, vad
-from vc_common.audio import ENGINE_RATE, TTS_RATE, Samples
-from vc_common.errors import InputError
-from vc_common.speakers import SpeakerEncoder
+from vc_core import audio, files, log
+from vc_core.audio import ENGINE_RATE, TTS_RATE, Samples
+from vc_core.errors import InputError
 from vc_reference import checks, proposals
 from vc_reference.checks import Ears, Limits
 from vc_reference.slices import MARGIN, Piece, Slice, UnfitError, cut, joined, read
+from vc_speech import overlap, quality, speakers, vad
+from vc_speech.speakers import SpeakerEncoder
 
 logger = log.get("reference")
 
@@ -188,7 +189,7 @@ def _better(unfit: Slice, limits: Limits, ears: Ears) -> str:
 
 def _text(heard: Samples, model: str, language: str) -> str:
     """What is said in 16 kHz samples."""
-    from vc_common.whisper import Transcriber
+    from vc_speech.whisper import Transcriber
 
     return Transcriber(model, "cpu").hear(heard, language).text
 

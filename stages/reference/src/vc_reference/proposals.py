@@ -6,13 +6,14 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from vc_common import audio, log, quality, vad
-from vc_common.audio import ENGINE_RATE, TTS_RATE, Samples
-from vc_common.errors import InputError
+from vc_core import audio, log
+from vc_core.audio import ENGINE_RATE, TTS_RATE, Samples
+from vc_core.errors import InputError
 from vc_reference import checks, voices
 from vc_reference.checks import Ears, Limits
 from vc_reference.slices import Slice, read
 from vc_reference.voices import Stretch
+from vc_speech import quality, vad
 
 logger = log.get("reference")
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vc_common import audio, log, quality, vad
-from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.errors import InputError
+from vc_core import audio, log
+from vc_core.audio import ENGINE_RATE, Samples
+from vc_core.errors import InputError
+from vc_speech import quality, vad
 
 logger = log.get("reference")
 

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from vc_common import log, speakers, vad
-from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.errors import InputError
-from vc_common.speakers import Vector
+from vc_core import log
+from vc_core.audio import ENGINE_RATE, Samples
+from vc_core.errors import InputError
 from vc_reference.checks import Ears
+from vc_speech import speakers, vad
+from vc_speech.speakers import Vector
 
 PIECE = 4.0  # seconds: longer speech without a pause may hold two voices
 MAIN = 0.03  # of the speech: who speaks less is nobody to propose

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from vc_common.manifests import LedgerRow
+from vc_core.manifests import LedgerRow
 from vc_report import words
 
 LINE_SECONDS = (30, 60, 120, 300, 600, 1800, 3600)  # what one line of a timeline may cover

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vc_common import cli, files, log
-from vc_common.errors import InputError
+from vc_core import cli, files, log
+from vc_core.errors import InputError
 
 LARGE_MB = 15.0  # above this a page opens slowly on a phone
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vc_common import errors, files, log
+from vc_core import errors, files, log
 
 STAGES = (
     "download", "separate", "reference", "segment", "transcribe", "curate",

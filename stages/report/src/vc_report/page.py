@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import jinja2
 
-from vc_common.manifests import spread
+from vc_core.manifests import spread
 from vc_report import charts, failures, players, words
 from vc_report.tree import Run, Voice
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import soundfile
 
-from vc_common import audio
-from vc_common.errors import InputError
+from vc_core import audio
+from vc_core.errors import InputError
 
 RATE = 24_000  # Hz: the rate of clips and of synthetic speech
 LOSS = 0.6  # libsndfile's compression level, 0 (largest) to 1 (smallest)

@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from vc_common import files, ledger, provenance
-from vc_common.errors import InputError
-from vc_common.manifests import Clip, LedgerRow, read_rows
-from vc_common.provenance import Provenance
+from vc_core import files, ledger, provenance
+from vc_core.errors import InputError
+from vc_core.manifests import Clip, LedgerRow, read_rows
+from vc_core.provenance import Provenance
 from vc_report import failures
 from vc_report.failures import Failure
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from vc_common.manifests import LedgerRow
+from vc_core.manifests import LedgerRow
 
 MISSING = "–"
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vc_common import overlap, vad
-from vc_common.audio import Samples
-from vc_common.overlap import STEP
+from vc_core.audio import Samples
+from vc_speech import overlap, vad
+from vc_speech.overlap import STEP
 
 Flags = npt.NDArray[np.bool_]
 Shares = npt.NDArray[np.float32]

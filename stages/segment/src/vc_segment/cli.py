@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vc_common import cli, log
-from vc_common.speakers import DEFAULT_ENCODER, cosine_or_auto
-from vc_common.vad import DEFAULT_VAD
+from vc_core import cli, log
+from vc_speech.speakers import DEFAULT_ENCODER, cosine_or_auto
+from vc_speech.vad import DEFAULT_VAD
 
 logger = log.get("segment")
 
@@ -57,8 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(args: argparse.Namespace) -> dict[str, Any]:
     """Diarize, find the target, write the rows; returns what was found."""
-    from vc_common import audio, manifests, speakers, vad
+    from vc_core import audio, manifests
     from vc_segment import activity, diarize, levels, rttm, timeline
+    from vc_speech import speakers, vad
 
     encoder = speakers.load(args.encoder)
     least = speakers.threshold(encoder, "voice", args.min_similarity, "--min-similarity")

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vc_common.errors import InputError
-from vc_common.speakers import Vector
+from vc_core.errors import InputError
 from vc_segment.pieces import SHORTEST, Pieces
+from vc_speech.speakers import Vector
 
 FREEDOM = 60.0  # effective dimensions of the embeddings' noise: fewer make the decision softer
 ROUNDS = 3  # of naming the pieces and describing the voices anew

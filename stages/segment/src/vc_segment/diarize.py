@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.errors import InputError
-from vc_common.overlap import STEP
-from vc_common.speakers import SpeakerEncoder, Vector, centroid
+from vc_core.audio import ENGINE_RATE, Samples
+from vc_core.errors import InputError
 from vc_segment import decide, people, pieces
 from vc_segment.activity import Heard
 from vc_segment.decide import Named
+from vc_speech.overlap import STEP
+from vc_speech.speakers import SpeakerEncoder, Vector, centroid
 
 USUAL = 0.6  # likeness of one person's pieces, where the reference is too short to tell
 

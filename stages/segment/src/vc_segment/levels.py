@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vc_common import audio
-from vc_common.audio import ENGINE_RATE, Samples
+from vc_core import audio
+from vc_core.audio import ENGINE_RATE, Samples
 from vc_segment.activity import FRAME, Shares
 
 

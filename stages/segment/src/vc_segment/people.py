@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vc_common.speakers import Vector
+from vc_speech.speakers import Vector
 
 MOST = 2000  # pieces that are clustered: the memory for more grows with their square
 SURE = 1.4  # seconds from which a piece is sure enough to form clusters

@@ -5,10 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from vc_common import log
-from vc_common.audio import Samples
-from vc_common.overlap import STEP
-from vc_common.speakers import SpeakerEncoder, Vector
+from vc_core import log
+from vc_core.audio import Samples
 from vc_segment.activity import (
     CHANGE_TOLERANCE,
     FRAME,
@@ -18,6 +16,8 @@ from vc_segment.activity import (
     flagged_runs,
     to_frame,
 )
+from vc_speech.overlap import STEP
+from vc_speech.speakers import SpeakerEncoder, Vector
 
 SHORTEST = 0.3  # seconds from which an embedding says anything
 LONGEST = 2.5  # seconds of a piece: longer speech without a pause may hide a change of voice

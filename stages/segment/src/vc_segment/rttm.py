@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vc_common import files
-from vc_common.manifests import Segment
+from vc_core import files
+from vc_core.manifests import Segment
 
 
 def write(path: Path, rows: Sequence[Segment], recording: str) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import soundfile
 
-from vc_common import audio, log
-from vc_common.audio import Samples
-from vc_common.errors import ToolError
+from vc_core import audio, log
+from vc_core.audio import Samples
+from vc_core.errors import ToolError
 from vc_separate.separators import Separator
 
 # Neighbours overlap and are cross-faded: a separator knows least about the edges of its input.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vc_common import cli, log
+from vc_core import cli, log
 
 logger = log.get("separate")
 

@@ -14,8 +14,8 @@ from demucs.apply import apply_model
 from demucs.pretrained import get_model
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from vc_common.audio import Samples
-from vc_common.errors import InputError, TryAgainError
+from vc_core.audio import Samples
+from vc_core.errors import InputError, TryAgainError
 
 STEM = "vocals"
 OVERLAP = 0.25  # of a segment, cross-faded: the default of demucs itself

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from vc_common import audio, files, log
-from vc_common.audio import Samples
-from vc_common.errors import InputError
+from vc_core import audio, files, log
+from vc_core.audio import Samples
+from vc_core.errors import InputError
 from vc_separate import blocks, listen
 from vc_separate.separators import PassThrough, Separator
 

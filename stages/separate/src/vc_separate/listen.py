@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from vc_common import audio, log
-from vc_common.audio import Samples
+from vc_core import audio, log
+from vc_core.audio import Samples
 from vc_separate import blocks
 from vc_separate.separators import Separator
 

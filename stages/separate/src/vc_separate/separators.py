@@ -4,9 +4,9 @@ import importlib.resources
 from pathlib import Path
 from typing import Protocol
 
-from vc_common import engines, models
-from vc_common.audio import Samples
-from vc_common.errors import InputError
+from vc_core import engines, models
+from vc_core.audio import Samples
+from vc_core.errors import InputError
 
 SPLEETER = "package:spleeter"
 NONE = "none"

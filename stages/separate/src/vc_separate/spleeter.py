@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from vc_common.audio import Samples
-from vc_common.errors import InputError
+from vc_core.audio import Samples
+from vc_core.errors import InputError
 
 WINDOW = 4096  # samples, Hann
 HOP = 1024  # samples

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vc_common import cli
-from vc_common.errors import InputError
+from vc_core import cli
+from vc_core.errors import InputError
 
 
 def _texts(given: str) -> Path:
@@ -74,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
 def work(args: argparse.Namespace) -> dict[str, Any]:
     """Say every text; returns counts."""
     _check(args)
-    from vc_common import tts, watermark
+    from vc_speech import tts, watermark
     from vc_synthesize import speech, texts
 
     asked = texts.gather(args.text, args.texts, args.seed)

@@ -5,8 +5,8 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from vc_common import label, watermark
-from vc_common.audio import TTS_RATE, Samples
+from vc_core.audio import TTS_RATE, Samples
+from vc_speech import label, watermark
 
 WINDOW = 0.01  # seconds whose level is looked at
 SILENT_DB = -45.0  # windows below are silence

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from vc_common import audio, files, label, log, manifests, watermark
-from vc_common.audio import TTS_RATE, Samples
-from vc_common.tts import Said, Voice
+from vc_core import audio, files, log, manifests
+from vc_core.audio import TTS_RATE, Samples
+from vc_speech import label, watermark
+from vc_speech.tts import Said, Voice
 from vc_synthesize import sound, texts
 from vc_synthesize.texts import Part, Text
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vc_common.errors import InputError
+from vc_core.errors import InputError
 
 STDIN = "-"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

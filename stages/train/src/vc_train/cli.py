@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from vc_common import cli, log
-from vc_common.speakers import DEFAULT_ENCODER
-from vc_train import merge, presets
+from vc_core import cli, log
+from vc_csm.training import merge, presets
+from vc_speech.speakers import DEFAULT_ENCODER
 
 logger = log.get("train")
 
@@ -205,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
         return cli.run(merge.build_parser(), merge.work, arguments[1:])
 
     def work(args: argparse.Namespace) -> dict[str, object] | None:
-        from vc_train import session
+        from vc_csm.training import session
 
         return session.run(args, arguments)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from vc_common import spoken, text
+from vc_speech import spoken, text
 from vc_transcribe.captions import Cue
 
 SLACK = 2.0  # seconds by which captions may be early or late

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vc_common.errors import InputError
+from vc_core.errors import InputError
 
 if TYPE_CHECKING:
     from webvtt.models import Timestamp

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vc_common import cli, log
-from vc_common.whisper import DEFAULT_MODEL
+from vc_core import cli, log
+from vc_speech.whisper import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from vc_transcribe.captions import Cue
@@ -50,8 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(args: argparse.Namespace) -> dict[str, Any]:
     """Transcribe window by window; returns counts."""
-    from vc_common import manifests, whisper
-    from vc_common.errors import InputError
+    from vc_core import manifests
+    from vc_core.errors import InputError
+    from vc_speech import whisper
     from vc_transcribe import recording, stretches, transcript
     from vc_transcribe.hearing import Ears
 
@@ -97,7 +98,7 @@ def captions_for(asked: str, vocals: Path) -> "list[Cue]":
     Those that merely lie beside the vocals are left out with a warning when they cannot be read;
     those that were asked for by name must be readable.
     """
-    from vc_common.errors import InputError
+    from vc_core.errors import InputError
     from vc_transcribe import captions
 
     if asked == "none":
@@ -115,7 +116,7 @@ def captions_for(asked: str, vocals: Path) -> "list[Cue]":
 
 
 def _refuse_other_language(args: argparse.Namespace, seconds: dict[str, float]) -> None:
-    from vc_common.errors import InputError
+    from vc_core.errors import InputError
 
     if args.language in seconds:
         return

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from itertools import pairwise
 
-from vc_common import text, whisper
-from vc_common.whisper import HeardWord
+from vc_speech import text, whisper
+from vc_speech.whisper import HeardWord
 from vc_transcribe.stretches import Span
 
 

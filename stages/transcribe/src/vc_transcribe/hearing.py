@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from vc_common import vad
-from vc_common.audio import ENGINE_RATE
-from vc_common.whisper import Engine, Heard, HeardWord, Language
+from vc_core.audio import ENGINE_RATE
+from vc_speech import vad
+from vc_speech.whisper import Engine, Heard, HeardWord, Language
 from vc_transcribe.recording import Recording
 from vc_transcribe.stretches import Piece, Span, Window, window
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from vc_common import audio
-from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.errors import InputError
+from vc_core import audio
+from vc_core.audio import ENGINE_RATE, Samples
+from vc_core.errors import InputError
 
 FRAME = 0.02  # seconds over which loudness is taken to find a quiet moment
 

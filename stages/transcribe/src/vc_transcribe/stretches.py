@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vc_common.audio import ENGINE_RATE, Samples
-from vc_common.manifests import Segment
+from vc_core.audio import ENGINE_RATE, Samples
+from vc_core.manifests import Segment
 from vc_transcribe.recording import Recording
 
 LONGEST = 28.0  # seconds: Whisper hears 30

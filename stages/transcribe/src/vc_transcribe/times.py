@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vc_common.whisper import HeardWord
+from vc_speech.whisper import HeardWord
 from vc_transcribe.stretches import Span
 
 REACH = 0.35  # seconds by which Whisper may place the border of two words beside their pause

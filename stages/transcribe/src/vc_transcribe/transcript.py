@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vc_common import spoken, text, whisper
-from vc_common.manifests import Word
+from vc_core.manifests import Word
+from vc_speech import spoken, text, whisper
 from vc_transcribe import aligned, doubts, times
 from vc_transcribe.captions import Cue
 from vc_transcribe.hearing import Stretch

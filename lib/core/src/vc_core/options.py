@@ -1,0 +1,202 @@
+"""The one home of an option: a typed, described, bounded model of what a command can be told.
+
+A stage's ``options.py`` holds such a model. From it come the command line's ``--help`` and parsing
+(``add``, ``read``), the stage's part of the configuration with its schema and documentation, and the
+words that the workflow gives the command (``words``). It imports pydantic and vc_core only, because
+the workflow reads it by path, wherever the stage itself is installed or not.
+
+Markers in an option's ``Annotated`` type say what its type cannot: where in the configuration its
+value stands (``Home``), which variable of the environment sets it (``Environment``), that no result
+depends on it (``Incidental``), that it travels by the environment alone (``Ambient``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic.fields import FieldInfo
+
+NonEmpty = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+@dataclass(frozen=True)
+class Home:
+    """The option's key in the configuration, where that is not in its stage's own section.
+
+    A ``*`` stands for the voice, a second one for the source: ``voices.*.language``.
+    """
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The variable that sets the option for the whole configuration, such as DEFAULT_MAX_STEPS."""
+
+    variable: str
+
+
+@dataclass(frozen=True)
+class Incidental:
+    """What was made does not depend on the option, so a change of it makes nothing anew."""
+
+
+@dataclass(frozen=True)
+class Ambient:
+    """The command reads the option from a variable where its command line does not give it.
+
+    The workflow sets the variable instead of naming the option, which therefore stands in no log
+    and no record. Several values are separated by ``separator`` in it. ``refused`` is a regular
+    expression for what must not stand in a file of the configuration, ``why`` says so.
+    """
+
+    variable: str
+    separator: str = ""
+    refused: str = ""
+    why: str = ""
+
+
+class Options(BaseModel):
+    """What a command can be told; a name it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+Model = TypeVar("Model", bound=Options)
+Marker = TypeVar("Marker", Home, Environment, Incidental, Ambient)
+
+
+def marker(field: FieldInfo, kind: type[Marker]) -> Marker | None:
+    """The marker of that kind in an option's type, or None."""
+    return next((found for found in field.metadata if isinstance(found, kind)), None)
+
+
+def flag(name: str) -> str:
+    """``max_steps`` as it stands on a command line: ``--max-steps``."""
+    return "--" + name.replace("_", "-")
+
+
+def words(model: type[BaseModel], values: Mapping[str, Any], incidental: bool) -> list[str]:
+    """The command line that says ``values``: every option, or those of one sort alone.
+
+    With ``incidental`` those on which no result depends, without it all the others. Options that
+    travel by the environment, and those whose value is None, are not named.
+    """
+    said: list[str] = []
+    for name, field in model.model_fields.items():
+        value = values[name]
+        if (marker(field, Incidental) is not None) is not incidental or value is None:
+            continue
+        if marker(field, Ambient) is None:
+            said += _words(flag(name), value)
+    return said
+
+
+def _words(option: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [option if value else "--no-" + option.removeprefix("--")]
+    if isinstance(value, list | tuple):
+        return [word for one in value for word in _words(option, one)]
+    # A number as its shortest exact text; one word, so that a value may begin with a dash.
+    return [f"{option}={value!r}" if isinstance(value, float) else f"{option}={value}"]
+
+
+# --- on the command line
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A model whose options a parser has, and what reads them from what was parsed."""
+
+    model: type[Options]
+    source: Any
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that knows which of its options are those of typed models, by the name of each."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.declared: dict[str, Declared] = {}
+
+    def named(self, arguments: Iterable[str]) -> dict[str, Any]:
+        """What a command line says: plain arguments by their names, options as their models.
+
+        Ends with the usage and exit code 2 where an option's value is not to be had.
+        """
+        args = vars(self.parse_args(list(arguments)))
+        typed = {name: self._read(declared, args) for name, declared in self.declared.items()}
+        taken = {name for one in self.declared.values() for name in one.model.model_fields}
+        return {name: value for name, value in args.items() if name not in taken} | typed
+
+    def _read(self, declared: Declared, args: Mapping[str, Any]) -> Options:
+        given = {
+            name: args[name] for name in declared.model.model_fields if args.get(name) is not None
+        }
+        told = declared.source(parsed_args=argparse.Namespace(**given))()
+        for name, field in declared.model.model_fields.items():
+            ambient = marker(field, Ambient)
+            if name not in given and ambient and os.environ.get(ambient.variable):
+                told[name] = from_text(os.environ[ambient.variable], ambient.separator)
+        try:
+            return declared.model.model_validate(told)
+        except ValidationError as error:
+            self.error(complaint(error))
+
+
+def from_text(text: str, separator: str) -> str | list[str]:
+    """The value of a variable: one text, or the parts between separators."""
+    if not separator:
+        return text
+    return [part.strip() for part in text.split(separator) if part.strip()]
+
+
+def add(parser: Parser, model: type[Options], name: str = "options", title: str = "") -> None:
+    """Give ``parser`` the options of ``model``; what is parsed comes as its argument ``name``.
+
+    ``title`` makes them a group of their own in ``--help``.
+    """
+    from pydantic_settings import BaseSettings, CliSettingsSource
+
+    target: Any = parser.add_argument_group(title) if title else parser
+    settings = type(model.__name__, (model, BaseSettings), {"__doc__": None})
+
+    def add_argument(_: Any, *flags: str, **how: Any) -> Any:
+        field = model.model_fields.get(str(how.get("dest", "")))
+        ambient = marker(field, Ambient) if field else None
+        if ambient:
+            how["help"] = f"{how.get('help', '')} [environment: {ambient.variable}]"
+        return target.add_argument(*flags, **how)
+
+    source: Any = CliSettingsSource(
+        settings,
+        root_parser=parser,
+        parse_args_method=_never,
+        add_argument_method=add_argument,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+    parser.declared[name] = Declared(model, source)
+
+
+def _never(*_: Any) -> None:
+    raise AssertionError("the parser itself parses")
+
+
+def complaint(error: ValidationError) -> str:
+    """A line for the first fault of a command line, as argparse words it."""
+    first = error.errors()[0]
+    said = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return said
+    option = flag(str(first["loc"][0]))
+    if first["type"] == "missing":
+        return f"argument {option}: is missing"
+    return f"argument {option}: {first['input']!r}: {said[:1].lower()}{said[1:]}"

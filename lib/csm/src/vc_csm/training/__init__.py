@@ -1,0 +1,1 @@
+"""LoRA training of CSM: from stored codes to an adapter."""

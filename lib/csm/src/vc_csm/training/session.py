@@ -1,0 +1,354 @@
+"""One run from command line to adapter: resolve, load, check, train, write."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vc_core import files, log, records
+from vc_core.errors import InputError, StageError
+from vc_csm import codes, csm
+from vc_csm.codes import CodecInfo
+from vc_csm.training import (
+    adapter,
+    backends,
+    checkpoint,
+    checks,
+    choice,
+    data,
+    loop,
+    parallel,
+    presets,
+)
+from vc_csm.training.checkpoint import Progress
+from vc_csm.training.data import Clips
+from vc_csm.training.listening import Listener
+from vc_csm.training.parallel import Group
+from vc_csm.training.presets import Preset
+from vc_csm.training.settings import Settings
+from vc_csm.training.trackers import Trackers
+from vc_speech import pretrained
+
+logger = log.get("train")
+
+# What --precision asks of the weights that stay as they are.
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+COMPILE_FROM = 200  # steps; fewer do not pay for the compiler's minutes
+
+
+def run(args: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any] | None:
+    """Train as the command line says, alone or with other processes; returns the figures."""
+    device = pretrained.choose_device(args.device)
+    with parallel.workers(args.processes, device, arguments):
+        group = Group(device)
+        if not group.first:
+            parallel.follow_parent()
+        stop = loop.Stop()
+        with stop.listening():
+            return _run(args, group, stop)
+
+
+def _run(args: argparse.Namespace, group: Group, stop: loop.Stop) -> dict[str, Any] | None:
+    clips, codec = codes.read(args.codes)
+    # Subnormal numbers slow CPUs down and change nothing.
+    torch.set_flush_denormal(True)
+    preset = presets.choose(args.preset, _memory_gb(group.device))
+    plan = resolve(args, preset, group.device)
+    dtype = DTYPES[plan["precision"]] if group.device != "cpu" else "float32"
+    base = backends.load(args.base_model, plan["backend"], group.device, dtype, plan["quantize"])
+    if group.device == "cpu":
+        plan["precision"] = cpu_precision(args.precision, base)
+    if plan["precision"] == "bf16" and plan["quantize"] == "none":
+        backends.to_bfloat16(base)
+    chosen = data.select(clips, codec, base, args.max_seconds)
+    settings = settings_of(args, plan, base, len(chosen.train))
+    model = lay_over(base, settings)
+    if settings.compile:
+        compile_layers(model)
+    _tell(model, chosen, settings, preset, group)
+    root = args.checkpoints or args.output.with_name(args.output.name + ".checkpoints")
+    place = root / settings.fingerprint()
+    others = [other for other in root.glob("*") if other != place and other.is_dir()]
+    if others and not checkpoint.newest(place):
+        logger.warning("%s: checkpoints of other settings; starting anew beside them", root)
+
+    longest = preset.longest_clips if preset else settings.batch_size
+    budget = min(longest, settings.clips_a_step) * chosen.longest
+    made = run_of(args, model, chosen, settings, group, place, stop, budget)
+    if not loop.resume(made) and args.self_test:
+        check(made)
+    if group.first:
+        made.trackers = Trackers(
+            place / "tensorboard", args.voice or "voice", vars(settings), made.progress.step
+        )
+    try:
+        loop.train(made)
+    finally:
+        if made.trackers:
+            made.trackers.close()
+    return write(args, made, codec) if group.first else None
+
+
+def resolve(args: argparse.Namespace, preset: Preset | None, device: str) -> dict[str, Any]:
+    """What ``auto`` means here: for every option that can be, its value."""
+    cuda = device.startswith("cuda")
+    backend = backends.choose(args.backend, "cuda" if cuda else "cpu")
+    precision = args.precision
+    if precision == "auto":
+        can = cuda and torch.cuda.is_bf16_supported()
+        precision = "bf16" if can else ("fp16" if cuda else "fp32")
+    quantize = args.quantize
+    if quantize == "auto":
+        quantize = preset.quantize if preset else "none"
+    checkpointing = args.gradient_checkpointing == "on"
+    if args.gradient_checkpointing == "auto" and preset:
+        checkpointing = preset.gradient_checkpointing
+    compiled = args.compile == "on"
+    if args.compile == "auto":
+        plain = backend == "peft" and quantize == "none"
+        compiled = cuda and plain and args.max_steps >= COMPILE_FROM
+    optimizer = args.optimizer
+    if optimizer == "auto":
+        optimizer = preset.optimizer if preset else "adamw"
+        if not backends.has_bitsandbytes():
+            optimizer = "adamw"
+    return {
+        "backend": backend,
+        "precision": precision,
+        "quantize": quantize,
+        "gradient_checkpointing": checkpointing,
+        "compile": compiled,
+        "optimizer": optimizer,
+    }
+
+
+def cpu_precision(wanted: str, base: csm.Csm) -> str:
+    """What ``auto`` means on a CPU: bf16 where it multiplies that faster, for all but small models.
+
+    With AVX512-BF16 or AMX a step takes less than half the time of float32.
+    """
+    if wanted != "auto":
+        return wanted
+    large = base.model.num_parameters() >= pretrained.SMALL
+    return "bf16" if large and pretrained.fast_bfloat16() else "fp32"
+
+
+def settings_of(
+    args: argparse.Namespace, plan: dict[str, Any], base: csm.Csm, clips: int
+) -> Settings:
+    """The run's settings, with nothing left on ``auto`` and epochs counted in steps."""
+    given: dict[str, Any] = {
+        name: getattr(args, name, None) for name in Settings.__dataclass_fields__
+    }
+    if args.epochs:
+        clips_a_step = args.batch_size * args.gradient_accumulation
+        given["max_steps"] = data.epochs_to_steps(args.epochs, clips, clips_a_step)
+    given["targets"] = args.targets or csm.LORA_TARGETS
+    fingerprints = {
+        "base_weights": adapter.base_fingerprint(base),
+        "codes": files.sha256(args.codes)[:16],
+    }
+    return Settings(**(given | fingerprints | plan))
+
+
+def lay_over(base: csm.Csm, settings: Settings) -> csm.Csm:
+    """The base with LoRA on it; raises InputError when --targets match nothing, or the codec."""
+    try:
+        model = backends.lay_over(
+            base,
+            settings.backend,
+            r=settings.lora_r,
+            alpha=settings.lora_alpha,
+            dropout=settings.lora_dropout,
+            targets=settings.targets,
+            seed=settings.seed,
+            gradient_checkpointing=settings.gradient_checkpointing,
+            base_name=settings.base_model,
+        )
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--targets {settings.targets!r}: cannot be adapted ({reason})") from None
+    names = [name for name, weight in model.model.named_parameters() if weight.requires_grad]
+    if any("codec_model" in name for name in names):
+        raise InputError(
+            f"--targets {settings.targets!r}: matches the codec, whose codes would then mean "
+            "something else; begin it with (backbone_model|depth_decoder)"
+        )
+    return model
+
+
+def run_of(
+    args: argparse.Namespace,
+    model: csm.Csm,
+    clips: Clips,
+    settings: Settings,
+    group: Group,
+    place: Path,
+    stop: loop.Stop,
+    budget: int,
+) -> loop.Run:
+    """Everything a run needs, and who listens, in the first process, if somebody does."""
+    listener = None
+    if not clips.validation:
+        logger.warning("no validation clips: the last step's adapter is kept, whatever it learnt")
+    elif group.first and settings.samples:
+        listener = Listener(
+            model,
+            clips,
+            settings.samples,
+            whisper_name=args.whisper,
+            encoder=args.encoder,
+            language=args.language,
+            seed=settings.seed,
+        )
+    # Whisper's engine sets the threads of the whole process; a small CSM takes them back.
+    pretrained.settle_threads(csm.base_of(model.model))
+    return loop.Run(
+        model=model,
+        clips=clips,
+        settings=settings,
+        optimizer=backends.optimizer(
+            loop.trained(model), settings.optimizer, settings.weight_decay
+        ),
+        scaler=torch.amp.GradScaler(
+            group.device.split(":")[0], init_scale=2.0**12, enabled=settings.precision == "fp16"
+        ),
+        group=group,
+        checkpoints=place,
+        stop=stop,
+        progress=Progress(budget=budget),
+        listener=listener,
+    )
+
+
+def check(run: loop.Run) -> None:
+    """Self-tests and the estimate; lowers the progress' budget to what fits the memory."""
+    checks.run(run.model, run.clips, run.settings)
+    while True:
+        try:
+            estimate = checks.estimate(run.model, run.clips, run.settings, run.progress.budget)
+            short = False
+        except RuntimeError as error:
+            if not loop.out_of_memory(error):
+                raise
+            run.model.model.zero_grad()
+            short = True
+        (short,) = run.group.any(short)
+        if not short:
+            break
+        loop.halve(run.progress, run.clips)
+    logger.info(
+        "self-tests passed; about %s for %d steps at %.0f frames/s, without spoken samples; "
+        "%.1f GB of memory",
+        *(_span(estimate.seconds / run.group.size), run.settings.max_steps),
+        *(estimate.frames_a_second * run.group.size, estimate.memory_gb),
+    )
+
+
+def compile_layers(model: csm.Csm) -> None:
+    """Let torch compile every layer: they are alike, so that it compiles each kind once."""
+    base = csm.base_of(model.model)
+    for layer in (*base.backbone_model.layers, *base.depth_decoder.model.layers):
+        layer.compile(dynamic=True)
+
+
+def write(args: argparse.Namespace, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:
+    """Write the adapter's folder and remove the checkpoints; returns the figures."""
+    model, clips, settings, progress = run.model, run.clips, run.settings, run.progress
+    validations = progress.validations
+    kept = choice.chosen(validations)
+    kept_step = kept["step"] if kept else progress.step
+    if kept_step == 0:
+        logger.warning("validation loss never fell below the base's; the adapter changes nothing")
+    losses = [row["val_loss"] for row in validations]
+    figures = {
+        "device": csm.base_of(model.model).device.type,
+        "backend": settings.backend,
+        "precision": settings.precision,
+        "clips": {
+            "train": len(clips.train),
+            "validation": len(clips.validation),
+            "too_long": clips.too_long,
+        },
+        "steps": progress.step,
+        "kept_step": kept_step,
+        "chosen_by": "score" if kept and "similarity" in kept else "validation loss",
+        "trainable": sum(weight.numel() for weight in loop.trained(model)),
+        "training_seconds": round(progress.seconds, 1),
+        "frames": sum(row.get("frames", 0) for row in progress.rows),
+        "val_loss": {
+            "first": losses[0] if losses else None,
+            "best": min(losses, default=None),
+            "kept": kept["val_loss"] if kept else None,
+            "last": losses[-1] if losses else None,
+        },
+    }
+    if figures["device"] == "cuda":
+        figures["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    record = {
+        "base_model": args.base_model,
+        "voice": args.voice,
+        "consent": args.consent,
+        "letters_a_second": clips.letters_a_second(),
+        "settings": dataclasses.asdict(settings),
+        **figures,
+        "peak_memory_mb": round(records.peak_memory_mb(), 1),
+        "processor": {
+            "of": args.base_model,
+            "tokenizer": type(model.processor.tokenizer).__name__,
+            "vocabulary": len(model.processor.tokenizer),
+        },
+        "codec": dataclasses.asdict(codec),
+        "versions": records.versions("vc-train"),
+    }
+    try:
+        with files.atomic_folder(args.output) as partial:
+            adapter.write(partial, model, record, progress.rows, run.checkpoints)
+    except checkpoint.UNWRITABLE as error:
+        raise StageError(
+            f"{args.output}: cannot be written ({error}); make room, and run the same command "
+            "again: it goes on from its last checkpoint"
+        ) from error
+    checkpoint.discard(run.checkpoints)
+    logger.info(
+        "wrote %s (step %d of %d by %s%s)",
+        *(args.output, kept_step, progress.step, figures["chosen_by"]),
+        f", validation loss {losses[0]:.4f} to {kept['val_loss']:.4f}" if kept else "",
+    )
+    return figures
+
+
+def _tell(
+    model: csm.Csm, clips: Clips, settings: Settings, preset: Preset | None, group: Group
+) -> None:
+    weights = loop.trained(model)
+    logger.info(
+        "%d clips to train on, %d to validate on, %d too long; %d of %d numbers train",
+        *(len(clips.train), len(clips.validation), clips.too_long),
+        *(sum(weight.numel() for weight in weights), model.model.num_parameters()),
+    )
+    logger.info(
+        "%s on %s, %s, base weights %s, preset %s, %d process(es)",
+        *(settings.backend, group.device, settings.precision),
+        *("quantised to " + settings.quantize if settings.quantize != "none" else "whole",),
+        *(preset.name if preset else "none", group.size),
+    )
+
+
+def _memory_gb(device: str) -> float | None:
+    """The GPU's whole memory in GB; None on a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    return torch.cuda.get_device_properties(device).total_memory / 2**30
+
+
+def _span(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,7 +1,0 @@
-"""What every stage of the Voice Cloning Pipeline shares."""
-
-import os
-
-# onnxruntime, beneath Silero VAD and DNSMOS, reports usage to its maker unless told not to before
-# it loads. Nothing about anybody's recordings leaves the machine unasked.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

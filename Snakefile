@@ -18,6 +18,7 @@ if not workflow.config_settings.configfiles:
 # Checked, completed with every default, and the environment laid over it.
 PLAN = plan(
     config,
+    Path(workflow.basedir),
     workflow.config_settings.config,
     workflow.storage_settings.default_storage_provider,
     not workflow.is_main_process,
@@ -25,8 +26,8 @@ PLAN = plan(
 
 
 pathvars:
-    work=config["work_dir"],
-    results=config["output_dir"],
+    work=str(PLAN.work),
+    results=str(PLAN.results),
     logs=PLAN.logs,
     benchmarks=PLAN.benchmarks,
 

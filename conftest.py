@@ -1,19 +1,46 @@
-"""What tests of all stages share: real speech where it is at hand, and small tone files."""
+"""What tests of all stages share: speech of people and of machines, and a small tone file."""
 
+import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from vc_core import audio
 
 SPEECH = Path(__file__).parent.parent / "shared" / "speech"
 EXAMPLES = Path(__file__).parent / "examples"
 
+# Tests of these files take minutes. Begun first, the others fill the time beside them.
+LONGEST = ("tests/test_example.py", "stages/train/tests/test_train.py")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Libraries read it when they are loaded, which nothing here has done yet. Two workers with
+    # threads for every core would wait for each other more than they work.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order files by how long they take; within a file the order stays."""
+    rank = {config.rootpath / path: number for number, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: (rank.get(item.path, len(rank)), str(item.path)))
+
 
 @pytest.fixture(scope="session")
-def speech() -> Path:
-    """Folder of real recordings that are not part of the project."""
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of machine-made speech, laid out as the recordings of people are."""
+    import synthetic_speech
+
+    return synthetic_speech.write(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="session", params=["people", "machines"])
+def speech(request: pytest.FixtureRequest) -> Path:
+    """Folder of recordings of people, which are not part of the project, or of machines.
+
+    ``kathleen/flac24k`` has sentences of one voice, ``kathleen/metadata.csv`` their texts
+    (``name|text``), ``librispeech`` has one recording each of other voices.
+    """
+    if request.param == "machines":
+        return Path(request.getfixturevalue("machines"))
     if not SPEECH.is_dir():
         pytest.skip("needs ../shared/speech")
     return SPEECH
@@ -28,6 +55,10 @@ def interview() -> Path:
 @pytest.fixture
 def tone(tmp_path: Path) -> Path:
     """Two seconds of a 440 Hz tone, stereo, 44.1 kHz."""
+    import numpy as np
+
+    from vc_core import audio
+
     path = tmp_path / "tone.wav"
     time = np.arange(2 * 44_100) / 44_100
     wave = 0.3 * np.sin(2 * np.pi * 440 * time).astype(np.float32)

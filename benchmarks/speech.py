@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vc_core import audio, files
-from vc_csm import csm
+from vc_csm.options import MAX_SECONDS
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3"}
@@ -32,7 +32,7 @@ class Clip:
 def read(folder: Path | None) -> list[Clip]:
     """Clips of 1 to 10 s in an order drawn once: of a folder, or the shipped interview's guest."""
     clips = of_folder(folder) if folder else of_example()
-    fitting = [clip for clip in clips if 1 <= clip.seconds <= csm.MAX_SECONDS]
+    fitting = [clip for clip in clips if 1 <= clip.seconds <= MAX_SECONDS]
     random.Random(SEED).shuffle(fitting)  # noqa: S311 - an order, no secret
     return fitting
 

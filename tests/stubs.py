@@ -12,57 +12,65 @@ import json
 import os
 import sys
 import time
-from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from vc_core import cli
+from vc_core.options import Options
 from vc_download.failures import Reason, failure
 
 
-def download(args: Namespace) -> None:
+def download(output: Path, source: str, **given: Any) -> None:
     running = Path("running")
     running.mkdir(exist_ok=True)
     own = running / str(os.getpid())
     own.touch()
-    asked = {name: str(value) for name, value in vars(args).items()}
+    asked = said({"output": output, "source": source, **given})
     asked |= {name: x for name, x in os.environ.items() if "DOWNLOAD_" in name}
     asked["running"] = str(len(list(running.iterdir())))
-    with args.output.with_name("downloads.jsonl").open("a") as file:
+    with output.with_name("downloads.jsonl").open("a") as file:
         file.write(json.dumps(asked) + "\n")
     time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
     own.unlink()
-    if "broken" in args.source:
-        raise failure(Reason.NOT_FOUND, args.source, "HTTP 404")
-    if "offline" in args.source:
-        raise failure(Reason.NETWORK, args.source, "no connection")
-    args.output.write_text("audio")
-    told = {"original": {"sha256": "50f7"}} if "same" in args.source else {}
-    args.output.with_name("source.json").write_text(json.dumps(told))
+    if "broken" in source:
+        raise failure(Reason.NOT_FOUND, source, "HTTP 404")
+    if "offline" in source:
+        raise failure(Reason.NETWORK, source, "no connection")
+    output.write_text("audio")
+    told = {"original": {"sha256": "50f7"}} if "same" in source else {}
+    output.with_name("source.json").write_text(json.dumps(told))
 
 
-def reference(args: Namespace) -> None:
-    args.output.write_text("audio")
-    args.output.with_suffix(".json").write_text("{}")
+def reference(output: Path, **given: Any) -> None:
+    output.write_text("audio")
+    output.with_suffix(".json").write_text("{}")
 
 
-def segment(args: Namespace) -> None:
-    args.output.write_text("made")
-    args.rttm.write_text("made")
+def segment(output: Path, rttm: Path, **given: Any) -> None:
+    output.write_text("made")
+    rttm.write_text("made")
 
 
-def evaluate(args: Namespace) -> None:
-    args.output.write_text("{}")
-    args.speech_dir.mkdir()
+def evaluate(output: Path, speech_dir: Path, **given: Any) -> None:
+    output.write_text("{}")
+    speech_dir.mkdir()
 
 
-def folder(args: Namespace) -> None:
-    args.output.mkdir()
-    kept = {name: str(value) for name, value in vars(args).items()}
-    (args.output / "arguments.json").write_text(json.dumps(kept))
+def folder(output: Path, **given: Any) -> None:
+    output.mkdir()
+    (output / "arguments.json").write_text(json.dumps(said({"output": output, **given})))
 
 
-def file(args: Namespace) -> None:
-    args.output.write_text("made")
+def file(output: Path, **given: Any) -> None:
+    output.write_text("made")
+
+
+def said(given: dict[str, Any]) -> dict[str, str]:
+    """Every argument by its name, those in models of options too."""
+    flat: dict[str, Any] = {}
+    for name, value in given.items():
+        flat |= value.model_dump() if isinstance(value, Options) else {name: value}
+    return {name: str(value) for name, value in flat.items()}
 
 
 FOLDERS = ("curate", "dataset", "train", "synthesize")
@@ -79,9 +87,9 @@ def main() -> int:
     parser = importlib.import_module(f"vc_{stage}.cli").build_parser()
     make = SPECIAL.get(stage, folder if stage in FOLDERS else file)
 
-    def work(args: Namespace) -> None:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        make(args)
+    def work(output: Path, **given: Any) -> None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        make(output=output, **given)
 
     return cli.run(parser, work, sys.argv[2:])
 

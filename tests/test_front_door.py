@@ -11,7 +11,7 @@ import stubs
 import yaml
 
 from voice_pipeline import PipelineConfig, VoiceCloningPipeline, cli
-from voice_pipeline.access import VARIABLES
+from voice_pipeline.access import variables
 
 ROOT = Path(__file__).parent.parent
 
@@ -81,7 +81,7 @@ def test_a_proposal_gets_at_its_recording_as_a_run_would(
         monkeypatch.delenv(name)
     with monkeypatch.context() as only_here:
         # What the command sets is taken back by what is set here.
-        for variable in VARIABLES:
+        for variable in variables(PipelineConfig):
             only_here.setenv(variable, "")
             only_here.setenv(f"APPTAINERENV_{variable}", "")
         values = {"download": {"user_agent": "file", "proxy": "http://127.0.0.1:9"}}

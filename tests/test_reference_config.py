@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from voice_pipeline.settings import ConfigError, resolve
+from voice_pipeline.faults import ConfigError
+from voice_pipeline.settings import resolve
 from voice_pipeline.workflow import Plan
 
 

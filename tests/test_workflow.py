@@ -76,7 +76,7 @@ def test_the_whole_workflow_and_nothing_to_do_after(snakemake: Run, tmp_path: Pa
             names = {path.name for path in work.iterdir()}
             assert {"source.wav", "source.json", "vocals.flac", "words.jsonl"} <= names
             assert (results / voice / "clips" / source).is_dir()
-        for name in ("dataset", "codes.parquet", "adapter", "scores.json", "evaluation"):
+        for name in ("dataset", "prepared.parquet", "adapter", "scores.json", "evaluation"):
             assert (results / voice / name).exists()
     assert (results / "ada" / "speech").is_dir()
     assert not (results / "bob" / "speech").exists(), "bob has no demo_text"

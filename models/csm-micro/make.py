@@ -33,6 +33,7 @@ from transformers import (
 from vc_core.audio import TTS_RATE as RATE
 from vc_core.audio import Samples, read
 from vc_csm import csm, mimi, objective
+from vc_csm.options import MAX_SECONDS
 
 SEED = 20260110
 FRAME = 1920  # samples a frame: 12.5 frames/s, as CsmProcessor assumes for every CSM
@@ -217,7 +218,7 @@ def encode_turns(codec: MimiModel, audio: Samples, path: Path, speaker: str) -> 
     """The codes of one speaker's turns, those that CSM can take (at most ten seconds)."""
     turns = []
     for row in json.loads(path.read_text("utf-8"))["turns"]:
-        if row["speaker"] != speaker or not 1 <= row["end"] - row["start"] <= csm.MAX_SECONDS:
+        if row["speaker"] != speaker or not 1 <= row["end"] - row["start"] <= MAX_SECONDS:
             continue
         samples = audio[round(row["start"] * RATE) : round(row["end"] * RATE)]
         turns.append(csm.Utterance(row["text"], mimi.encode(codec, samples)))

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
-from voice_pipeline import access, failures
-from voice_pipeline.config import Access, PipelineConfig
-from voice_pipeline.settings import ENVIRONMENT, load
+from voice_pipeline import access, failures, settings
+from voice_pipeline.config import PipelineConfig
 from voice_pipeline.sources import source_id
+from voice_pipeline.stages import find_root
 from voice_pipeline.workflow import Plan, add_commands
 
 
@@ -29,8 +30,8 @@ class VoiceCloningPipeline:
     """Runs the Snakemake workflow for one configuration.
 
     ``root`` is the folder of the Snakefile; by default the checkout this package is installed
-    from. ``by_hand`` names keys of ``download`` that go before the environment's DOWNLOAD_...,
-    because somebody has just given them.
+    from. ``by_hand`` names keys, such as ``download.sleep``, that go before the environment's
+    DOWNLOAD_..., because somebody has just given them.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class VoiceCloningPipeline:
         cls, path: Path, overrides: Mapping[str, Any] | None = None
     ) -> "VoiceCloningPipeline":
         """From a config file, with environment and ``overrides`` laid over it."""
-        return cls(load(path, overrides), by_hand=access.by_hand(overrides))
+        return cls(settings.load(path, overrides), by_hand=access.by_hand(overrides))
 
     @property
     def report(self) -> Path:
@@ -89,20 +90,24 @@ class VoiceCloningPipeline:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")]
         command += ["--configfile", str(written), *options]
         # The environment is in the configuration already; laid on again it would beat overrides.
-        silent = [*ENVIRONMENT, *access.variables(self.by_hand)]
+        known = access.variables(type(self.config))
+        silent = [*settings.variables(type(self.config))]
+        silent += [variable for variable, key in known.items() if key in self.by_hand]
         quiet = {**os.environ, **dict.fromkeys(silent, "")}
         return subprocess.run(command, env=quiet, check=False).returncode
 
 
-def propose(recording: str, options: Sequence[str] = (), how: Access | None = None) -> int:
+def propose(
+    recording: str, options: Sequence[str] = (), how: Mapping[str, BaseModel] | None = None
+) -> int:
     """Print which stretches of a recording, a URL or a file, would make a reference.
 
-    ``options`` are those of ``vc-reference propose``, ``how`` says how to get at a URL; returns
-    the exit code.
+    ``options`` are those of ``vc-reference propose``; of the sections ``how`` that of the download
+    says how to get at a URL. Returns the exit code.
     """
     add_commands()
     environment = dict(os.environ)
-    access.lay(how or Access(), environment)
+    access.lay(how or {}, environment)
     with tempfile.TemporaryDirectory(prefix="voice-clone-") as folder:
         path = Path(recording)
         if not path.is_file():
@@ -113,14 +118,6 @@ def propose(recording: str, options: Sequence[str] = (), how: Access | None = No
                 return fetched.returncode
         command = ["vc-reference", "propose", str(path), "--name", source_id(recording), *options]
         return subprocess.run(command, check=False).returncode
-
-
-def find_root() -> Path:
-    """The folder with the Snakefile: the current one, or the checkout of this package."""
-    for folder in (Path.cwd(), *Path(__file__).resolve().parents):
-        if (folder / "Snakefile").is_file() and (folder / "stages").is_dir():
-            return folder
-    raise FileNotFoundError("no Snakefile here; run from the folder of the pipeline's checkout")
 
 
 def _cores(cores: int | None) -> list[str]:

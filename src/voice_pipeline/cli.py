@@ -7,9 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from voice_pipeline.access import by_hand
+from voice_pipeline.access import by_hand, sections_in
 from voice_pipeline.api import PipelineError, VoiceCloningPipeline, propose
-from voice_pipeline.settings import ConfigError, access_in, merge, nested, read_file, resolve
+from voice_pipeline.faults import ConfigError
+from voice_pipeline.settings import merge, nested, read_file, resolve
 from voice_pipeline.workflow import Plan
 
 OK, FAILED, BAD_INPUT = 0, 1, 3
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.command == "propose":
             values = read_file(args.config) if args.config.is_file() else {}
-            return propose(args.recording, more, access_in(values))
+            return propose(args.recording, more, sections_in(values))
         pipeline = _pipeline(args)
         if args.command == "config":
             dumped = pipeline.config.model_dump(mode="json")

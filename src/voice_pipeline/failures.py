@@ -1,76 +1,12 @@
-"""What the stages gave up on: read from their records, written for the report, told to people."""
+"""What failed in a run, told to people: by kind where there is much of it, and what to do."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from vc_core import errors, files
-
-SUFFIX = ".failed.json"
+from vc_core.failures import Failure
 
 # As many of a kind are told with all they say; of more only the kind is, and so many names.
 FEW = 3
 NAMES = 10
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One stage that ended without its output. ``source`` is None for a stage of a whole voice.
-
-    ``reason`` and ``mend`` come from the stage, where it gives some; ``retry_at`` is when a site
-    said to come back, in seconds since the epoch. ``record`` is the file that all this is from.
-    """
-
-    voice: str
-    source: str | None
-    url: str | None
-    stage: str
-    exit_code: int
-    reason: str | None
-    message: str
-    mend: str | None
-    retry_at: float | None
-    time: str
-    record: str
-
-    @property
-    def where(self) -> str:
-        """``voice/source``, or the voice alone."""
-        return f"{self.voice}/{self.source}" if self.source else self.voice
-
-    @property
-    def passing(self) -> bool:
-        """Whether running again may help without anything being mended."""
-        return self.exit_code == errors.TRY_AGAIN
-
-
-def of_sources(work: Path, results: Path, voice: str, urls: Mapping[str, str]) -> list[Failure]:
-    """The failures of one voice's sources, given as id to URL, in their order."""
-    found: dict[str, list[Path]] = {}
-    # One look at each folder: there may be thousands, on a slow file system.
-    for path in sorted((work / voice).glob(f"*/*{SUFFIX}")):
-        found.setdefault(path.parent.name, []).append(path)
-    for path in sorted((results / voice / "clips").glob(f"*{SUFFIX}")):
-        found.setdefault(path.name.removesuffix(SUFFIX), []).append(path)
-    return [
-        _read(path, voice, source, url)
-        for source, url in urls.items()
-        for path in found.get(source, [])
-    ]
-
-
-def of_voice(results: Path, voice: str) -> list[Failure]:
-    """The failures of the stages that work on a whole voice."""
-    folders = (results / voice, results / voice / "reference")
-    paths = [path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))]
-    return [_read(path, voice, None, None) for path in paths]
-
-
-def write(path: Path, failures: Iterable[Failure]) -> None:
-    """Write ``{"failures": [...]}``, whole or not at all."""
-    files.write_json(path, {"failures": [_row(failure) for failure in failures]})
 
 
 def told(failures: Sequence[Failure]) -> list[str]:
@@ -115,32 +51,3 @@ def names(of: Sequence[str]) -> str:
     """The first ten names, and how many more there are."""
     more = len(of) - NAMES
     return ", ".join(of[:NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _row(failure: Failure) -> dict[str, Any]:
-    row = asdict(failure)
-    if failure.retry_at is None:
-        del row["retry_at"]
-    return row
-
-
-def _read(path: Path, voice: str, source: str | None, url: str | None) -> Failure:
-    """One record; one that cannot be read is a failure all the same."""
-    try:
-        told = json.loads(path.read_text("utf-8"))
-        code = int(told["exit_code"])
-    except (OSError, ValueError, KeyError, TypeError):
-        told, code = {"message": f"{path}: cannot be read; delete it and run again"}, errors.FAILED
-    return Failure(
-        voice=voice,
-        source=source,
-        url=url,
-        stage=str(told.get("stage", "unknown")),
-        exit_code=code,
-        reason=told.get("reason"),
-        message=str(told.get("message", "no reason was given")),
-        mend=told.get("mend"),
-        retry_at=told.get("retry_at"),
-        time=str(told.get("time", "")),
-        record=str(path),
-    )

@@ -1,8 +1,9 @@
 """What the Snakefile asks: the checked configuration, the sources of a voice, the images."""
 
+import functools
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -10,12 +11,16 @@ from urllib.request import url2pathname
 
 import yaml
 
-from vc_core import files
-from voice_pipeline import access, failures, recordings
+from vc_core import failures, files, options
+from vc_core.failures import Failure
+from vc_core.options import Home, Options, marker
+from voice_pipeline import access, recordings
 from voice_pipeline.config import PipelineConfig, Reference, Slice, Voice
-from voice_pipeline.failures import Failure
+from voice_pipeline.failures import how_to_go_on, names, told
+from voice_pipeline.faults import ConfigError
+from voice_pipeline.parts import family_keys, own_keys
 from voice_pipeline.section import NAME_PATTERN
-from voice_pipeline.settings import ConfigError, resolve
+from voice_pipeline.settings import resolve
 from voice_pipeline.sources import Source
 
 # Tries of a download after the first; each waits longer for what may pass.
@@ -54,11 +59,14 @@ class Plan:
         self.logs = str(self.results / "logs")
         self.benchmarks = str(self.results / "benchmarks")
         self.failures_path = self.results / "failures.json"
+        self.stages_path = self.results / "stages.json"
+        self.parts = config.parts
         self._sources = {
             name: {source.id: source for source in voice.sources}
             for name, voice in config.voices.items()
         }
         self._failed: list[Failure] | None = None
+        self._taken = functools.cache(self._options_of)
 
     @property
     def voices(self) -> list[str]:
@@ -111,10 +119,12 @@ class Plan:
     def start(self) -> None:
         """Before the first job: keep the configuration as used, say what is passed over."""
         write_resolved(self.config.model_dump(mode="json"), self.results / "run_config.yaml")
+        facts = [{"name": x.name, "order": x.order, "about": x.about} for x in self.parts.stages]
+        files.write_json(self.stages_path, facts)
         failures.write(self.failures_path, self.failed(anew=True))
         used = {voice: set(self.sources(voice)) for voice in self.voices}
         passed = [one for one in self.given_up() if one.source not in used[one.voice]]
-        for line in failures.told(passed):
+        for line in told(passed):
             _say(f"passing over {line}")
         if passed:
             _say("voice-clone retry tries them again")
@@ -124,12 +134,12 @@ class Plan:
         failed = self.failed(anew=True)
         failures.write(self.failures_path, failed)
         if failed and not good:
-            _say(failures.how_to_go_on(failed, self.config.skip_failed_sources))
+            _say(how_to_go_on(failed, self.config.skip_failed_sources))
             _say(f"Each with its reason: {self.failures_path}")
         for voice in self.voices:
             twins = recordings.same(self.work / voice, self._sources[voice])
             if twins:
-                pairs = failures.names([f"{late} as {early}" for late, early in twins.items()])
+                pairs = names([f"{late} as {early}" for late, early in twins.items()])
                 _say(f"{voice}: the same recording is there twice: {pairs}; leave one of them out")
 
     def clips(self, wildcards: Any) -> list[str]:
@@ -145,14 +155,57 @@ class Plan:
         """The segments of a voice's sources, in the order of ``vocals``."""
         return self._of_sources(wildcards.voice, "segments.jsonl")
 
-    def evaluation_whisper(self, wildcards: Any) -> str:
-        """The Whisper that counts word errors: its own, or the one that transcribes."""
-        return self.config.evaluate.whisper or self.config.transcribe.model
+    def options(self, stage: str) -> Callable[[Any], list[str]]:
+        """The words for a stage's options that its outputs depend on, as a function of wildcards.
 
-    def context(self, wildcards: Any) -> list[str]:
-        """The options that let the reference steer the voice, if it shall."""
-        reference = self.results / wildcards.voice / "reference" / "reference.wav"
-        return ["--context-audio", str(reference)] if self.config.synthesize.context else []
+        Those of the family of speaking models follow the stage's own.
+        """
+
+        def said(wildcards: Any) -> list[str]:
+            return self._words(stage, wildcards, incidental=False)
+
+        return said
+
+    def how(self, stage: str) -> Callable[[Any, int], list[str]]:
+        """The words for a stage's options that its outputs do not depend on, such as the device.
+
+        Snakemake keeps what depends on threads out of the reasons to run a job again.
+        """
+
+        def said(wildcards: Any, threads: int) -> list[str]:
+            return self._words(stage, wildcards, incidental=True)
+
+        return said
+
+    def value(self, key: str) -> Any:
+        """One value of the configuration, such as that of ``train.processes``."""
+        return self.config.at(key)
+
+    def _words(self, stage: str, wildcards: Any, incidental: bool) -> list[str]:
+        words = []
+        for model, keys in self._taken(stage):
+            values = {name: self._valued(model, name, keys[name], wildcards) for name in keys}
+            words += options.words(model, values, incidental)
+        return words
+
+    def _options_of(self, stage: str) -> list[tuple[type[Options], dict[str, str]]]:
+        """The options of a stage, and those of the family that it takes, each with its key."""
+        taken = []
+        if stage in self.parts.options:
+            own = self.parts.options[stage]
+            taken.append((own, own_keys(own, self.parts.section(stage))))
+        kind = self.parts.kind(stage)
+        if kind:
+            family = self.config.family()
+            taken.append((kind.of(family), family_keys(kind, family)))
+        return taken
+
+    def _valued(self, model: type[Options], name: str, key: str, wildcards: Any) -> Any:
+        voice, source = (getattr(wildcards, x, "") for x in ("voice", "source"))
+        value = self.config.at(key, voice, source)
+        home = marker(model.model_fields[name], Home)
+        left_out = value is None and home is not None and home.otherwise
+        return self.config.at(left_out) if left_out else value
 
     def results_folder(self, wildcards: Any) -> str:
         """Where all results lie."""
@@ -166,15 +219,27 @@ class Plan:
         """Where all intermediate files lie."""
         return str(self.work)
 
+    def stages_file(self, wildcards: Any) -> str:
+        """Where the stages of the workflow are told in their order."""
+        return str(self.stages_path)
+
     def results_of_all(self, wildcards: Any) -> list[str]:
-        """Everything that the report tells of."""
-        found = []
-        for voice, chosen in self.config.voices.items():
-            folder = self.results / voice
-            found += [str(folder / "clips" / source) for source in self.sources(voice)]
-            found += [str(folder / name) for name in ("dataset", "adapter", "scores.json")]
-            found += [str(folder / "speech")] if chosen.demo_text else []
-        return found
+        """Everything that the report tells of: what the stages name as their outputs."""
+        found = {
+            self._filled(output, voice, source)
+            for stage in self.parts.stages
+            for voice in self.voices
+            if not stage.given or self.config.at(stage.given, voice)
+            for source in self.sources(voice)
+            for output in stage.outputs
+        }
+        return sorted(found)
+
+    def _filled(self, path: str, voice: str, source: str) -> str:
+        """A path as rules write it, with folders and wildcards filled in."""
+        for folder, place in (("<results>", self.results), ("<work>", self.work)):
+            path = path.replace(folder, str(place))
+        return path.format(voice=voice, source=source)
 
     def reference_slices(self, voice: str) -> list[ReferenceSlice]:
         """What the reference is cut from: separated vocals, or the files given."""
@@ -240,9 +305,9 @@ class Plan:
         """URL or path of a source."""
         return self.source(wildcards.voice, wildcards.source).url
 
-    def licence(self, wildcards: Any) -> str:
-        """Licence of a source, "" where none is given."""
-        return self.source(wildcards.voice, wildcards.source).licence
+    def texts(self, wildcards: Any) -> list[str]:
+        """The sentences that a voice says at the end."""
+        return list(self.voice(wildcards.voice).demo_text)
 
     def reference_audio(self, wildcards: Any) -> list[str]:
         """The recordings that the reference is cut from, one for each slice."""
@@ -267,29 +332,30 @@ class Plan:
 
 def plan(
     config: dict[str, Any],
+    root: Path,
     overrides: Mapping[str, Any] | None = None,
     storage: str | None = None,
     within: bool = False,
 ) -> Plan:
     """Check Snakemake's ``config`` and complete it in place with every default.
 
-    ``overrides`` are those of the command line, ``storage`` the default storage provider;
-    ``within`` a job of another Snakemake, which does the retries.
+    ``root`` is the Snakefile's folder, ``overrides`` are those of the command line, ``storage``
+    is the default storage provider; ``within`` a job of another Snakemake, which does the retries.
 
     A configuration that cannot be used ends the run with one line and exit code 3, instead of
     Snakemake's traceback.
     """
     stored = storage is not None
     try:
-        checked = resolve(config, overrides)
-        access.lay(checked.download, first=access.by_hand(overrides), elsewhere=stored)
+        checked = resolve(config, overrides, root=root, within=within)
+        access.lay(checked.sections(), first=access.by_hand(overrides), elsewhere=stored)
     except ConfigError as error:
         _say(str(error))
         sys.exit(3)
     completed = checked.model_dump(mode="json")
     for voice in completed["voices"].values():
-        # A rule's lookup() walks through all it is given, for every job: a thousand sources in it
-        # would cost a minute.
+        # A lookup() of a stage's rule would walk through all it is given, for every job: a
+        # thousand sources in it would cost a minute.
         del voice["sources"]
     config.clear()
     config.update(completed)

@@ -17,18 +17,8 @@ rule dataset:
         disk_mb=4000,
         runtime="30m",
     params:
-        consent=lookup(within=config, dpath="voices/{voice}/consent"),
-        language=lookup(within=config, dpath="voices/{voice}/language"),
-        validation=lookup(within=config, dpath="dataset/validation"),
-        test=lookup(within=config, dpath="dataset/test"),
-        duplicates=branch(
-            lookup(within=config, dpath="dataset/duplicates"),
-            then="--duplicates",
-            otherwise="--no-duplicates",
-        ),
-        rate_outliers=lookup(within=config, dpath="dataset/rate_outliers"),
+        options=PLAN.options("dataset"),
+        how=PLAN.how("dataset"),
     shell:
-        "vc-dataset {input.clips:q} --voice {wildcards.voice:q} --consent {params.consent:q}"
-        " --language {params.language:q} --validation {params.validation} --test {params.test}"
-        " {params.duplicates} --rate-outliers {params.rate_outliers}"
+        "vc-dataset {input.clips:q} --voice {wildcards.voice:q} {params.options:q} {params.how:q}"
         " --output {output.dataset:q} 2> {log:q}"

@@ -23,16 +23,11 @@ rule download:
         runtime="2h",
     params:
         url=PLAN.url,
-        licence=PLAN.licence,
         section=PLAN.section,
-        rate=lookup(within=config, dpath="download/sample_rate"),
-        channels=lookup(within=config, dpath="download/channels"),
-        captions=lookup(within=config, dpath="download/captions"),
-        language=lookup(within=config, dpath="voices/{voice}/language"),
+        options=PLAN.options("download"),
+        how=PLAN.how("download"),
     # How to get at the recording is in the environment, as DOWNLOAD_...: see voice_pipeline.access.
     shell:
-        "vc-download {params.url:q} --id {wildcards.source:q} --licence={params.licence:q}"
-        " {params.section:q} --rate {params.rate:q} --channels {params.channels:q}"
-        " --captions {params.captions:q} --language {params.language:q}"
-        " --attempt {resources.attempt} --record-failure"
+        "vc-download {params.url:q} --id {wildcards.source:q} {params.section:q}"
+        " {params.options:q} {params.how:q} --attempt {resources.attempt} --record-failure"
         " --output {output.audio:q} 2> {log:q}"

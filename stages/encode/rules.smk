@@ -1,12 +1,12 @@
-"""The codec's codes of every clip, once."""
+"""What the speaking model learns from, made once of every clip."""
 
 
 rule encode:
     input:
         dataset="<results>/{voice}/dataset",
     output:
-        codes="<results>/{voice}/codes.parquet",
-        record="<results>/{voice}/codes.parquet.run.json",
+        prepared="<results>/{voice}/prepared.parquet",
+        record="<results>/{voice}/prepared.parquet.run.json",
     log:
         "<logs>/{voice}/encode.log",
     benchmark:
@@ -20,8 +20,8 @@ rule encode:
         disk_mb=1000,
         runtime="1h",
     params:
-        base_model=lookup(within=config, dpath="train/base_model"),
-        device=lookup(within=config, dpath="train/device"),
+        options=PLAN.options("encode"),
+        how=PLAN.how("encode"),
     shell:
-        "vc-encode {input.dataset:q} --base-model {params.base_model:q}"
-        " --device {params.device} --output {output.codes:q} 2> {log:q}"
+        "vc-encode {input.dataset:q} {params.options:q} {params.how:q}"
+        " --output {output.prepared:q} 2> {log:q}"

@@ -25,19 +25,10 @@ rule evaluate:
         disk_mb=1000,
         runtime="1h",
     params:
-        base_model=lookup(within=config, dpath="train/base_model"),
-        whisper=PLAN.evaluation_whisper,
-        encoder=lookup(within=config, dpath="segment/encoder"),
-        max_texts=lookup(within=config, dpath="evaluate/max_texts"),
-        temperature=lookup(within=config, dpath="synthesize/temperature"),
-        top_k=lookup(within=config, dpath="synthesize/top_k"),
-        seed=lookup(within=config, dpath="synthesize/seed"),
-        device=lookup(within=config, dpath="evaluate/device"),
+        options=PLAN.options("evaluate"),
+        how=PLAN.how("evaluate"),
     shell:
         "vc-evaluate {input.dataset:q} --reference {input.reference:q}"
-        " --base-model {params.base_model:q} --adapter {input.adapter:q}"
-        " --vocals {input.vocals:q} --segments {input.segments:q}"
-        " --whisper {params.whisper:q} --encoder {params.encoder:q}"
-        " --max-texts {params.max_texts} --temperature {params.temperature}"
-        " --top-k {params.top_k} --seed {params.seed} --device {params.device}"
-        " --speech-dir {output.speech:q} --output {output.scores:q} 2> {log:q}"
+        " --adapter {input.adapter:q} --vocals {input.vocals:q} --segments {input.segments:q}"
+        " {params.options:q} {params.how:q} --speech-dir {output.speech:q}"
+        " --output {output.scores:q} 2> {log:q}"

@@ -20,6 +20,10 @@ rule report:
         results=PLAN.results_folder,
         work=PLAN.work_folder,
         failures=PLAN.failures_file,
+        stages=PLAN.stages_file,
+        options=PLAN.options("report"),
+        how=PLAN.how("report"),
     shell:
         "vc-report {params.results:q} --work {params.work:q} --failures {params.failures:q}"
+        " --stages {params.stages:q} {params.options:q} {params.how:q}"
         " --output {output.report:q} 2> {log:q}"

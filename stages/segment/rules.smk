@@ -22,14 +22,9 @@ rule segment:
         disk_mb=1000,
         runtime="1h",
     params:
-        vad=lookup(within=config, dpath="segment/vad"),
-        encoder=lookup(within=config, dpath="segment/encoder"),
-        overlap_model=lookup(within=config, dpath="segment/overlap_model"),
-        min_similarity=lookup(within=config, dpath="segment/min_similarity"),
-        min_margin=lookup(within=config, dpath="segment/min_margin"),
+        options=PLAN.options("segment"),
+        how=PLAN.how("segment"),
     shell:
         "vc-segment {input.vocals:q} --reference {input.reference:q}"
-        " --recording {input.recording:q} --vad {params.vad:q} --encoder {params.encoder:q}"
-        " --overlap-model {params.overlap_model:q} --min-similarity {params.min_similarity}"
-        " --min-margin {params.min_margin} --rttm {output.rttm:q} --record-failure"
-        " --output {output.segments:q} 2> {log:q}"
+        " --recording {input.recording:q} {params.options:q} {params.how:q}"
+        " --rttm {output.rttm:q} --record-failure --output {output.segments:q} 2> {log:q}"

@@ -20,11 +20,8 @@ rule separate:
         disk_mb=4000,
         runtime="2h",
     params:
-        model=lookup(within=config, dpath="separate/model"),
-        when=lookup(within=config, dpath="separate/when"),
-        device=lookup(within=config, dpath="separate/device"),
-        precision=lookup(within=config, dpath="separate/precision"),
+        options=PLAN.options("separate"),
+        how=PLAN.how("separate"),
     shell:
-        "vc-separate {input.audio:q} --model {params.model:q} --when {params.when}"
-        " --device {params.device} --precision {params.precision}"
+        "vc-separate {input.audio:q} {params.options:q} {params.how:q}"
         " --record-failure --output {output.vocals:q} 2> {log:q}"

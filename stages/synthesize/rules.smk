@@ -21,18 +21,10 @@ rule synthesize:
         disk_mb=1000,
         runtime="1h",
     params:
-        texts=lookup(within=config, dpath="voices/{voice}/demo_text"),
-        language=lookup(within=config, dpath="voices/{voice}/language"),
-        context=PLAN.context,
-        tts=lookup(within=config, dpath="synthesize/tts"),
-        base_model=lookup(within=config, dpath="train/base_model"),
-        temperature=lookup(within=config, dpath="synthesize/temperature"),
-        top_k=lookup(within=config, dpath="synthesize/top_k"),
-        batch_size=lookup(within=config, dpath="synthesize/batch_size"),
-        seed=lookup(within=config, dpath="synthesize/seed"),
-        device=lookup(within=config, dpath="synthesize/device"),
+        texts=PLAN.texts,
+        options=PLAN.options("synthesize"),
+        how=PLAN.how("synthesize"),
     shell:
-        "vc-synthesize {params.texts:q} --language {params.language:q} --tts {params.tts:q}"
-        " --base-model {params.base_model:q} --adapter {input.adapter:q} {params.context:q}"
-        " --temperature {params.temperature} --top-k {params.top_k} --seed {params.seed}"
-        " --batch-size {params.batch_size} --device {params.device} --output {output.speech:q} 2> {log:q}"
+        "vc-synthesize {params.texts:q} --adapter {input.adapter:q}"
+        " --context-audio {input.reference:q} {params.options:q} {params.how:q}"
+        " --output {output.speech:q} 2> {log:q}"

@@ -21,15 +21,8 @@ rule transcribe:
         disk_mb=1000,
         runtime="2h",
     params:
-        model=lookup(within=config, dpath="transcribe/model"),
-        device=lookup(within=config, dpath="transcribe/device"),
-        batch_size=lookup(within=config, dpath="transcribe/batch_size"),
-        captions=lookup(within=config, dpath="transcribe/captions"),
-        max_disagreement=lookup(within=config, dpath="transcribe/max_disagreement"),
-        language=lookup(within=config, dpath="voices/{voice}/language"),
+        options=PLAN.options("transcribe"),
+        how=PLAN.how("transcribe"),
     shell:
-        "vc-transcribe {input.vocals:q} {input.segments:q} --model {params.model:q}"
-        " --device {params.device} --language {params.language:q} --threads {threads}"
-        " --batch-size {params.batch_size} --captions {params.captions}"
-        " --max-disagreement {params.max_disagreement}"
-        " --record-failure --output {output.words:q} 2> {log:q}"
+        "vc-transcribe {input.vocals:q} {input.segments:q} --threads {threads}"
+        " {params.options:q} {params.how:q} --record-failure --output {output.words:q} 2> {log:q}"

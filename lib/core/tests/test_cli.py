@@ -1,16 +1,15 @@
 """Every stage's command ends with the right code, one line, and a record."""
 
-import argparse
 import json
 import logging
 from pathlib import Path
 
 import pytest
 
-from vc_core import cli, errors
+from vc_core import cli, errors, options
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> options.Parser:
     made = cli.parser("vc-core", "Do a thing.")
     made.add_argument("input", type=cli.existing)
     made.add_argument("-o", "--output", type=Path, required=True)
@@ -29,7 +28,7 @@ def run(here: Path, work: cli.Work, *more: str) -> int:
 
 
 def test_success_leaves_a_record_with_figures_parameters_and_versions(here: Path) -> None:
-    assert run(here, lambda args: {"items": 3, "device": "cuda"}, "--gain", "2") == errors.OK
+    assert run(here, lambda **_: {"items": 3, "device": "cuda"}, "--gain", "2") == errors.OK
     record = json.loads((here / "out.txt.run.json").read_text())
     assert record["stage"] == "core"
     assert record["figures"] == {"items": 3}
@@ -53,7 +52,7 @@ def test_success_leaves_a_record_with_figures_parameters_and_versions(here: Path
 def test_failures_end_with_their_code_and_no_record(
     here: Path, error: Exception, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def work(args: argparse.Namespace) -> None:
+    def work(**_: object) -> None:
         raise error
 
     assert run(here, work) == code
@@ -64,7 +63,7 @@ def test_failures_end_with_their_code_and_no_record(
 def test_user_errors_are_one_line_without_traceback(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def work(args: argparse.Namespace) -> None:
+    def work(**_: object) -> None:
         raise errors.InputError("too short; give more")
 
     run(here, work)
@@ -75,26 +74,26 @@ def test_user_errors_are_one_line_without_traceback(
 
 def test_a_missing_input_ends_with_3_and_wrong_usage_with_2(here: Path) -> None:
     missing = [str(here / "nothing.wav"), "-o", str(here / "out.txt")]
-    assert cli.run(parser(), lambda args: None, missing) == errors.BAD_INPUT
+    assert cli.run(parser(), lambda **_: None, missing) == errors.BAD_INPUT
     with pytest.raises(SystemExit) as usage:
-        cli.run(parser(), lambda args: None, ["--no-such-option"])
+        cli.run(parser(), lambda **_: None, ["--no-such-option"])
     assert usage.value.code == errors.USAGE
 
 
 def test_failure_record_only_on_request_and_gone_after_success(here: Path) -> None:
-    def fail(args: argparse.Namespace) -> None:
+    def fail(**_: object) -> None:
         raise errors.InputError("not a recording")
 
     run(here, fail, "--record-failure")
     told = json.loads((here / "out.txt.failed.json").read_text())
     assert (told["stage"], told["exit_code"]) == ("core", 3)
     assert told["message"] == "not a recording"
-    run(here, lambda args: None, "--record-failure")
+    run(here, lambda **_: None, "--record-failure")
     assert not (here / "out.txt.failed.json").exists()
 
 
 def test_quiet_and_json_logging(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def work(args: argparse.Namespace) -> None:
+    def work(**_: object) -> None:
         logging.getLogger("vc.core").info("said")
         logging.getLogger("vc.core").warning("warned")
 
@@ -105,6 +104,6 @@ def test_quiet_and_json_logging(here: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
-        cli.run(parser(), lambda args: None, ["--version"])
+        cli.run(parser(), lambda **_: None, ["--version"])
     assert done.value.code == 0
     assert capsys.readouterr().out.strip() == "vc-core 0.1.0"

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 
 from vc_csm import csm, decoder, mimi, objective
 from vc_csm.csm import Csm, Utterance
+from vc_csm.options import CsmSpeaking
 
 MICRO = Path(__file__).parents[3] / "models" / "csm-micro"
 TEXTS = ["Hello.", "A longer second sentence, for once.", "Third!"]
@@ -111,11 +113,17 @@ def test_nothing_in_a_frame_depends_on_values(micro: Csm) -> None:
     assert engine._codes.is_meta
 
 
+def say_all(
+    model: Csm, texts: Sequence[str], context: list[Utterance], seeds: list[int], **how: Any
+) -> list[csm.Speech]:
+    return csm.Speaker(model, context, CsmSpeaking(**how)).say(texts, seeds)
+
+
 def test_a_seed_says_the_same_alone_in_a_batch_and_streamed(micro: Csm) -> None:
     seeds = [5, 6, 7]
-    assert csm.speak_all(micro, [], seeds=[]) == []
-    batch = csm.speak_all(micro, TEXTS, [CONTEXT], seeds=seeds, batch_size=2)
-    speaker = csm.Speaker(micro, [CONTEXT], csm.Speaking())
+    assert say_all(micro, [], [], []) == []
+    batch = say_all(micro, TEXTS, [CONTEXT], seeds, batch_size=2)
+    speaker = csm.Speaker(micro, [CONTEXT], CsmSpeaking())
     for text, seed, said in zip(TEXTS, seeds, batch, strict=True):
         alone = csm.speak(micro, text, [CONTEXT], seed=seed)
         np.testing.assert_array_equal(alone.codes, said.codes)
@@ -151,8 +159,8 @@ def test_a_merged_adapter_says_what_the_live_one_says(micro: Csm, tmp_path: Path
     live = csm.load(str(MICRO), "cpu", adapter=str(tmp_path))
     merged = csm.load(str(MICRO), "cpu", adapter=str(tmp_path), merge=True)
     assert not hasattr(merged.model, "disable_adapter")
-    said = csm.speak_all(live, TEXTS, seeds=[0, 1, 2], temperature=0)
-    again = csm.speak_all(merged, TEXTS, seeds=[0, 1, 2], temperature=0)
+    said = say_all(live, TEXTS, [], [0, 1, 2], temperature=0)
+    again = say_all(merged, TEXTS, [], [0, 1, 2], temperature=0)
     for one, other in zip(said, again, strict=True):
         np.testing.assert_array_equal(one.codes, other.codes)
 
@@ -162,7 +170,7 @@ def test_in_bfloat16_the_codec_stays_as_it_is(micro: Csm) -> None:
     sound = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
     heard = [mimi.encode(model.model.codec_model, sound) for model in (micro, low)]
     np.testing.assert_array_equal(*heard)
-    said = csm.speak_all(low, TEXTS, [CONTEXT], seeds=[0, 1, 2])
+    said = say_all(low, TEXTS, [CONTEXT], [0, 1, 2])
     assert all(np.isfinite(speech.samples).all() and len(speech.codes) for speech in said)
 
 

@@ -1,6 +1,5 @@
 """Speaker encoders and voice activity detectors: by name, alike in use, from outside too."""
 
-import argparse
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -157,12 +156,6 @@ def test_auto_is_the_encoders_own_threshold() -> None:
     assert own is not None
     for kind in ("clip", "voice", "slice"):
         assert speakers.threshold(encoder, kind, "auto", "--x") == getattr(own, kind)
-    assert speakers.cosine_or_auto("auto") == "auto"
-    assert speakers.cosine_or_auto("0.7") == 0.7
-    with pytest.raises(argparse.ArgumentTypeError, match="between -1 and 1"):
-        speakers.cosine_or_auto("7")
-    with pytest.raises(ValueError, match="car"):
-        speakers.cosine_or_auto("car")
 
 
 def test_one_thread_is_given_back() -> None:

@@ -37,7 +37,7 @@ def test_a_table_is_read(tmp_path: Path) -> None:
     [
         ("a-00001000\tText.\tmaybe", ":2: keep is 'maybe'; write yes, no or nothing"),
         ("something\tText.\t", ":2: 'something' is no clip"),
-        ("a-00001000\tText.\tno\tmore", ":2: 4 cells"),
+        ("a-00001000\tText.\tno\tmore", ":2: has 4 cells, the table 3 columns"),
         ("a-00001000\t\tno\na-00001000\t\tyes", ":3: clip 'a-00001000' is there twice"),
     ],
 )

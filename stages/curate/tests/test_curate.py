@@ -191,3 +191,25 @@ def test_the_worst_of_a_recording_goes_by_what_it_sounds_like(
     left = judge.without_the_worst(judged)
     assert [one.reason is None for one in left] == [*kept, True], "people have the last word"
     assert left[3].reason is Reason.LOW_QUALITY
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--min-seconds", "0.1"),
+        ("--max-seconds", "11"),
+        ("--min-similarity", "2"),
+        ("--min-dnsmos", "0.5"),
+        ("--min-dnsmos", "good"),
+        ("--loudness", "0"),
+        ("--sample-rate", "16000"),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_ends_with_the_usage(
+    inputs: list[str], wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as usage:
+        cli.main([*inputs, *wrong])
+    assert usage.value.code == errors.USAGE
+    assert f"argument {wrong[0]}: {wrong[1]!r}" in capsys.readouterr().err

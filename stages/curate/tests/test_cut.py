@@ -10,8 +10,9 @@ from vc_core import ledger
 from vc_core.manifests import LedgerRow, Segment, Word
 from vc_curate import cut, output, sound, stretch
 from vc_curate.judge import Judged
+from vc_curate.options import CurateOptions
 
-LIMITS = cut.Limits(shortest=1.0, longest=10.0, silence=0.15)
+LIMITS = CurateOptions(min_seconds=1.0, max_seconds=10.0, silence=0.15)
 
 
 def segments(*rows: tuple[str, float]) -> list[Segment]:

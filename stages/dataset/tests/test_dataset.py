@@ -92,3 +92,24 @@ def test_no_clips_at_all_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     argv = [str(tmp_path / "no"), "--voice", "a", "--consent", "c", "-o", str(tmp_path / "d")]
     assert cli.main(argv) == errors.BAD_INPUT
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("--consent", ""), ("--test", "0.6"), ("--validation", "-0.1"), ("--rate-outliers", "-1")],
+)
+def test_a_wrong_value_ends_with_the_usage(
+    tmp_path: Path, wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [str(tmp_path), "--voice", "a", "--consent", "c", "-o", str(tmp_path / "d")]
+    with pytest.raises(SystemExit) as usage:
+        cli.main([*argv, *wrong])
+    assert usage.value.code == errors.USAGE
+    assert f"argument {wrong[0]}: {wrong[1]!r}" in capsys.readouterr().err
+
+
+def test_no_consent_is_no_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as usage:
+        cli.main([str(tmp_path), "--voice", "a", "-o", str(tmp_path / "d")])
+    assert usage.value.code == errors.USAGE
+    assert "--consent" in capsys.readouterr().err

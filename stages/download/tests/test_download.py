@@ -12,6 +12,7 @@ import soundfile
 
 from vc_core import errors, files
 from vc_download import caps, cli, engine, scratch
+from vc_download.options import DownloadOptions
 
 RATE = 16_000
 SECONDS = 1.5
@@ -71,7 +72,7 @@ def test_a_local_file_becomes_wav_with_provenance(recording: Path, tmp_path: Pat
 
 def test_rate_channels_and_id_are_chosen(recording: Path, tmp_path: Path) -> None:
     output = tmp_path / "source.wav"
-    chosen = ["--rate", "24000", "--channels", "1", "--id", "talk-1"]
+    chosen = ["--sample-rate", "24000", "--channels", "1", "--id", "talk-1"]
     assert cli.main([recording.as_uri(), "-o", str(output), *chosen]) == errors.OK
     found = soundfile.info(output)
     assert (found.samplerate, found.channels, found.frames) == (24_000, 1, round(SECONDS * 24_000))
@@ -150,7 +151,7 @@ def test_only_files_in_allowed_folders_are_taken_links_followed(
 
 def test_a_section_is_cut_to_the_sample(recording: Path, tmp_path: Path) -> None:
     output = tmp_path / "source.wav"
-    chosen = ["--start", "0.25", "--end", "1.25", "--rate", str(RATE), "--channels", "1"]
+    chosen = ["--start", "0.25", "--end", "1.25", "--sample-rate", str(RATE), "--channels", "1"]
     assert cli.main([str(recording), "-o", str(output), *chosen]) == errors.OK
     whole, _ = soundfile.read(recording)
     part, _ = soundfile.read(output)
@@ -255,3 +256,25 @@ def test_options_are_checked(
         cli.main([str(recording), "-o", str(tmp_path / "source.wav"), *command])
     assert ended.value.code == errors.USAGE
     assert command[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "bytes_a_second"), [("", None), ("700", 700), ("500K", 500_000), ("1.5m", 1_500_000)]
+)
+def test_a_rate_limit_has_a_unit(said: str, bytes_a_second: int | None) -> None:
+    assert DownloadOptions(rate_limit=said).bytes_a_second == bytes_a_second
+
+
+@pytest.mark.parametrize("name", ["allow_hosts", "folders"])
+def test_several_values_are_a_list_in_the_configuration(name: str) -> None:
+    with pytest.raises(ValueError, match=r"must be a list; write \[media.lab\]"):
+        DownloadOptions.model_validate({name: "media.lab"})
+
+
+def test_the_command_line_goes_before_the_environment(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOWNLOAD_MAX_SECONDS", "1")
+    command = [str(recording), "-o", str(tmp_path / "source.wav")]
+    assert cli.main(command) == errors.BAD_INPUT
+    assert cli.main([*command, "--max-seconds", "60"]) == errors.OK

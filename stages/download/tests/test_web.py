@@ -1,5 +1,6 @@
 """Sites as they are: each answer ends in a recording or in a named reason, and none hangs."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -20,7 +21,9 @@ import yt_dlp
 from loopback import FOR_EVER, Answer, Site, audio_page, feed, hls, radio, redirect, video_page
 
 from vc_core import errors, files
-from vc_download import access, caps, captions, cli, client, extractors, refusals, resuming, watch
+from vc_download import caps, captions, cli, client, extractors, refusals, resuming, watch
+from vc_download.client import Client
+from vc_download.options import DownloadOptions
 
 RATE = 16_000
 SECONDS = 1.5
@@ -82,6 +85,12 @@ class Outcome:
     @property
     def left(self) -> list[str]:
         return sorted(path.name for path in self.output.parent.iterdir())
+
+
+def opened(url: str) -> contextlib.AbstractContextManager[Client]:
+    """A client with the usual options."""
+    usual = DownloadOptions()
+    return client.opened(url, usual, longest=usual.max_seconds, most=usual.max_bytes)
 
 
 def talk(body: bytes, **more: Any) -> Answer:
@@ -471,7 +480,7 @@ def test_automatic_captions_are_taken_when_asked_for(
 ) -> None:
     track = {"ext": "vtt", "data": CAPTIONS.decode()}
     info = {"subtitles": {}, "automatic_captions": {"en": [{"ext": "json3", "url": "x"}, track]}}
-    with client.opened("https://site/v", access.Access(), access.Limits()) as made:
+    with opened("https://site/v") as made:
         found = captions.fetch(made, info, tmp_path, "en", whose)
     assert (found.by if found else None) == by
 
@@ -644,7 +653,7 @@ def test_a_file_that_leads_to_a_page_is_found_all_the_same(
 
 def test_a_javascript_runtime_is_there_for_youtube(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "STALL", 60.0)  # the first start of one takes its time
-    with client.opened("https://site/v", access.Access(), access.Limits()) as made:
+    with opened("https://site/v") as made:
         found = made._js_runtimes["deno"].info
     assert found.supported
 
@@ -653,7 +662,7 @@ def test_no_program_is_started_for_what_a_site_sends(
     tmp_path: Path, site: Site, wav: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ffmpeg, which opens whatever a stream names, is not to be found by yt-dlp."""
-    with client.opened(site.url, access.Access(), access.Limits()) as made:
+    with opened(site.url) as made:
         assert not yt_dlp.postprocessor.FFmpegPostProcessor(made).available
         assert [handler.RH_KEY for handler in made._request_director.handlers.values()] == [
             "Requests"

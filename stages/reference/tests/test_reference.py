@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def assert_refused(
 
 def least_likeness() -> float:
     """What the default encoder asks of a reference."""
-    encoder = speakers.load()
+    encoder = speakers.load("package:campplus")
     assert encoder.thresholds is not None
     return encoder.thresholds.slice
 
@@ -294,13 +295,24 @@ def test_where_nothing_can_be_proposed_it_is_said(
     for asked, mend in (
         ([tmp_path / "still.wav"], "would serve as a reference"),
         ([tmp_path / "none.wav"], "no such file"),
-        ([tmp_path / "still.wav", "--count", "0"], "--count 0: give 1 or more"),
         ([tmp_path / "still.wav", "--max-seconds", "5"], "below --min-seconds 8"),
     ):
         assert cli.main(["propose", *map(str, asked)]) == errors.BAD_INPUT
         told = capfd.readouterr()
         assert len(told.err.splitlines()) == 1 and mend in told.err, told.err
         assert told.out == ""
+
+
+def test_a_count_of_none_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "still.wav", np.zeros(RATE), RATE)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["propose", str(tmp_path / "still.wav"), "--count", "0"])
+    assert ended.value.code == errors.USAGE
+    told = capsys.readouterr()
+    assert "argument --count: '0': input should be greater than or equal to 1" in told.err
+    assert told.out == ""
 
 
 def test_a_recording_called_propose_has_a_name_too(
@@ -326,7 +338,7 @@ def test_both_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_one_speaker_is_told_from_two(voices: list[Array]) -> None:
-    encoder = speakers.load()
+    encoder = speakers.load("package:campplus")
 
     def likeness(samples: Array) -> float | None:
         return checks.least_likeness(samples, vad.speech_spans(samples), encoder)
@@ -361,6 +373,34 @@ def test_bad_recordings_end_with_3_and_leave_nothing(
     for name in ("missing.wav", "text.wav", "empty.wav", "."):
         output = tmp_path / "reference.wav"
         assert_refused(output, capfd, [tmp_path / name], str(tmp_path / name))
+
+
+PARROT = """
+from vc_speech.whisper import Heard
+
+class Parrot:
+    device = "cpu"
+    def __init__(self, argument, device, threads):
+        self.says = argument
+    def hear(self, samples, language):
+        return Heard(f"{self.says} in {language}", [], 0.0, 1.0)
+"""
+
+
+def test_the_text_may_come_from_a_transcriber_of_another_package(
+    tmp_path: Path, interview: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "package" / "parrot-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: parrot\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[voice_clone.transcriber]\nparrot = parrot:Parrot\n")
+    (info.parent / "parrot.py").write_text(PARROT)
+    monkeypatch.syspath_prepend(info.parent)
+    monkeypatch.delitem(sys.modules, "parrot", raising=False)
+    output = tmp_path / "out" / "reference.wav"
+    asked = [interview, "--slice", "2:12", "--whisper", "parrot:hello", "--language", "de"]
+    assert refer(output, *asked) == errors.OK
+    assert files.read_json(output.with_suffix(".json"))["text"] == "hello in de"
 
 
 def test_an_encoder_that_is_not_known_is_refused(

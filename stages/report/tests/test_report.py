@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,11 @@ LEDGER = [
     manifests.LedgerRow(62.0, SECONDS, False, "music"),
 ]
 EVIL = 'He said <script>alert("x")</script> & left'
-VARIANTS = ("base", "base+context", "lora", "lora+context")
+VARIANTS = {
+    "base": "Base", "base+context": "Base + context", "lora": "LoRA",
+    "lora+context": "LoRA + context",
+}  # fmt: skip
+NOTICE = "This base model proves the mechanics; for a <real> voice take another."
 
 
 class Page(HTMLParser):
@@ -91,11 +96,12 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
 
-def record(path: Path, stage: str) -> None:
+def record(path: Path, stage: str, started: str = "2026-01-10T10:00:00+0000") -> None:
     put(
         path.with_name(path.name + ".run.json"),
         {
             "stage": stage,
+            "started": started,
             "seconds": 12.5,
             "cpu_seconds": 20.0,
             "peak_memory_mb": 321.0,
@@ -123,9 +129,7 @@ def config(results: Path, base_model: str = "models/csm-micro") -> None:
     ]
     voice = {"consent": "Ada Example, written", "language": "en", "sources": sources}
     # JSON is YAML, too.
-    put(
-        results / "run_config.yaml", {"voices": {"ada": voice}, "train": {"base_model": base_model}}
-    )
+    put(results / "run_config.yaml", {"voices": {"ada": voice}, "models": {"tts": base_model}})
 
 
 @pytest.fixture
@@ -157,12 +161,13 @@ def results(tmp_path: Path) -> Path:
             training[-1] |= {"similarity": 0.81, "wer": 0.07, "stop_rate": 1.0}
             tone(voice / "adapter/samples/step-000015/00.wav", 0.7)
     lines(voice / "adapter/training.jsonl", training)
-    put(voice / "adapter/training.json", {"kept_step": 15})
+    told = {"kept_step": 15, "family": "sines", "family_title": "Sine <waves>", "notice": NOTICE}
+    put(voice / "adapter/training.json", told)
     record(voice / "adapter", "train")
     tone(voice / "speech/000.wav", 1.0)
     lines(voice / "speech/speech.jsonl", [{"file": "000.wav", "text": "A demo.", "seconds": 1.0}])
     variants = {}
-    for name in VARIANTS:
+    for name, title in VARIANTS.items():
         file = f"{name.replace('+', '-')}/000.wav"
         tone(voice / "evaluation" / file, 1.25)
         item = {
@@ -170,13 +175,14 @@ def results(tmp_path: Path) -> Path:
             "stopped": True, "seconds": 1.25, "heard": "",
         }  # fmt: skip
         variants[name] = {
-            "similarity": 0.6, "similarity_ci": [0.5, 0.7], "wer": 1.5, "dnsmos": 2.0,
-            "stop_rate": 1.0, "real_time_factor": 0.5, "items": [item],
+            "title": title, "similarity": 0.6, "similarity_ci": [0.5, 0.7], "wer": 1.5,
+            "dnsmos": 2.0, "stop_rate": 1.0, "real_time_factor": 0.5, "items": [item],
         }  # fmt: skip
     put(
         voice / "scores.json",
         {
-            "voice": "ada", "texts": 1, "split": "test", "variants": variants,
+            "voice": "ada", "texts": 1, "split": "test", "before": "base", "after": "lora",
+            "variants": variants,
             "ceiling": {"similarity": 0.85, "wer": 0.03, "dnsmos": 3.2},
             "floor": {"similarity": 0.5, "dnsmos": 3.1}, "notes": [],
         },
@@ -356,10 +362,89 @@ def test_the_same_recording_is_named(
     assert ("same recording as talk" in make(results).shown) is same
 
 
-def test_micro_base_says_that_it_proves_no_voice(results: Path) -> None:
-    assert page.REAL_BASE in make(results).shown
-    config(results, "unsloth/csm-1b")
-    assert "proves the mechanics" not in make(results).shown
+def test_what_a_family_says_of_its_base_model_is_shown(results: Path) -> None:
+    """Such as that it is tiny, and its speech noise."""
+    made = make(results)
+    assert NOTICE in made.shown
+    assert "Speaking modelSine <waves>" in made.shown
+    put(results / "ada/adapter/training.json", {"kept_step": 15})
+    shown = make(results).shown
+    assert "proves the mechanics" not in shown
+    assert "Speaking model" not in shown
+    assert "models/csm-micro" in shown, "the base model that the configuration names"
+
+
+def test_variants_go_by_their_titles(results: Path) -> None:
+    made = make(results)
+    assert "LoRA stands at 29 % of the way" in made.words.replace("\N{NO-BREAK SPACE}", " ")
+    assert [x for x in made.named("td") if x.get("data-label") == "Base + context"]
+    assert "base+context" not in made.shown
+
+
+def test_scores_that_name_no_variants_to_compare_are_shown(results: Path) -> None:
+    """Those of earlier releases have neither titles nor what to compare."""
+    path = results / "ada/scores.json"
+    told = json.loads(path.read_text())
+    del told["before"], told["after"]
+    for number, variant in enumerate(told["variants"].values()):
+        del variant["title"]
+        variant["similarity"] = 0.6 + number / 100
+    put(path, told)
+    made = make(results)
+    assert "0.60→0.63" in made.shown
+    assert "lora+context stands at" in made.words
+    assert [x for x in made.named("td") if x.get("data-label") == "base+context"]
+
+
+def test_stages_stand_in_the_order_of_the_workflow(results: Path) -> None:
+    """A stage that somebody adds has its place, too, and one without a place is the last."""
+    source = results.parent / "work/ada/talk"
+    for name, stage, started in (
+        ("beside.json", "unknown", "2026-01-10T08:00:00+0000"),
+        ("denoised.flac", "denoise", "2026-01-10T12:00:00+0000"),
+        ("source.wav", "download", "2026-01-10T09:00:00+0000"),
+    ):
+        record(source / name, stage, started)
+    order = [("train", 90), ("download", 10), ("separate", 20), ("denoise", 15)]
+    put(
+        results / "stages.json",
+        [{"name": name, "order": place, "about": "source"} for name, place in order],
+    )
+    placed = make(results, "--stages", str(results / "stages.json"))
+    assert stages(placed) == ["download", "denoise", "separate", "train", "unknown"]
+    for told in ([], ["--stages", str(results / "none.json")]):
+        as_run = ["unknown", "download", "train", "separate", "denoise"]
+        assert stages(make(results, *told)) == as_run
+    (results / "stages.json").write_text('{"name": 1}')
+    assert stages(make(results, "--stages", str(results / "stages.json"))) == as_run
+
+
+def stages(made: Page) -> list[str]:
+    """The stages of the run records, from top to bottom."""
+    return re.findall(r"(\w+)\s*ada: ", made.shown.partition("How it was made")[2])
+
+
+def test_the_cause_of_a_source_is_its_earliest_stage(results: Path) -> None:
+    put(
+        results.parent / "work/ada/gone/audio.failed.json",
+        {"stage": "segment", "exit_code": 3, "message": "nobody", "time": "before"},
+    )
+    put(
+        results / "stages.json", [{"name": "segment", "order": 2}, {"name": "download", "order": 1}]
+    )
+    assert "ada / gone failed at segment: nobody" in make(results).words
+    placed = make(results, "--stages", str(results / "stages.json")).words
+    assert "ada / gone failed at download" in placed
+    assert "failed at segment" not in placed
+
+
+def test_an_unfinished_source_says_how_far_it_came(results: Path) -> None:
+    (results.parent / "work/ada/gone/source.wav.failed.json").unlink()
+    record(results.parent / "work/ada/gone/source.wav", "download", "2026-01-10T09:00:00+0000")
+    record(results.parent / "work/ada/gone/vocals.flac", "separate", "2026-01-10T09:30:00+0000")
+    assert "ada / gone is unfinished: it came through separate and no further" in (
+        make(results).words
+    )
 
 
 def test_figures_stand_in_summary_and_scores(results: Path) -> None:
@@ -453,3 +538,12 @@ def test_ticks_are_few_and_within(low: float, high: float) -> None:
 def test_clips_are_spread_over_the_sources() -> None:
     clips = [(dataclasses.replace(clip(1, "", 1.0), clip=str(n)), Path()) for n in range(10)]
     assert [row.clip for row, _ in page.spread(clips, 3)] == ["0", "3", "6"]
+
+
+def test_players_cannot_be_fewer_than_none(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as usage:
+        make(results, "--clips-per-voice", "-1")
+    assert usage.value.code == 2
+    assert "argument --clips-per-voice" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import soundfile
 
 from vc_core import audio
-from vc_csm import csm, mimi
+from vc_csm import csm, mimi, voice
 from vc_speech import label, tts, watermark
 from vc_synthesize import sound, texts
 from vc_synthesize.cli import main
@@ -155,7 +156,7 @@ def says(monkeypatch):
     """Put a model in CSM's place that says what it is given."""
 
     def say(samples: np.ndarray) -> None:
-        monkeypatch.setattr(tts, "load", lambda *_: Fixed(samples))
+        monkeypatch.setattr(voice, "load", lambda *_: Fixed(samples))
 
     return say
 
@@ -186,7 +187,7 @@ def test_silence_is_cut_from_the_ends_and_parts_are_joined_by_pauses(tmp_path, s
     quiet = np.zeros(round(0.8 * RATE), dtype="f4")
     says(np.concatenate([quiet, buzz(1.0), quiet]))
     text = "The first sentence of it all. And the second one, which is a little longer.\n\nThird."
-    arguments = [text, "--base-model", "any", "--no-watermark", "-o", str(tmp_path / "speech")]
+    arguments = [text, "--base-model", str(MICRO), "--no-watermark", "-o", str(tmp_path / "speech")]
     assert main(arguments) == 0
     row = rows(tmp_path / "speech")[0]
     assert row["parts"] == 4
@@ -232,7 +233,7 @@ def test_texts_from_a_table(suffix, tmp_path, says):
         quoted = '"Hello, you."' if suffix == ".csv" else "Hello, you."
         lines = [("id", "text", "seed"), ("greeting", quoted, "7"), ("", "Bye.", "")]
         table.write_text("".join(mark.join(cells) + "\n" for cells in lines), "utf-8")
-    arguments = ["--texts", str(table), "--base-model", "any", "--seed", "3"]
+    arguments = ["--texts", str(table), "--base-model", str(MICRO), "--seed", "3"]
     assert main([*arguments, "-o", str(tmp_path / "speech")]) == 0
     spoken = rows(tmp_path / "speech")
     assert [(row["file"], row["text"], row["seed"]) for row in spoken] == [
@@ -244,11 +245,11 @@ def test_texts_from_a_table(suffix, tmp_path, says):
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("a.csv", "words\nHello.\n", "a.csv: has no column 'text'"),
+        ("a.csv", "words\nHello.\n", "a.csv:1: the header has no column 'text'"),
         ("a.csv", "text,id\nHello.,../up\n", "a.csv:2: id '../up' cannot name a file"),
         ("a.tsv", "text\tid\nHi.\ta\nHo.\tA\n", "two texts have it"),
         ("a.tsv", "text\tid\n\tone\n", "a.tsv:2: has no text"),
-        ("a.csv", "text,id\nOh, well,one\n", "a.csv:2: more cells than columns"),
+        ("a.csv", "text,id\nOh, well,one\n", "a.csv:2: has 3 cells, the table 2 columns"),
         ("a.jsonl", '{"text": "Hi."}\nHi.\n', "a.jsonl:2: not JSON"),
         ("a.jsonl", '["Hi."]\n', "a.jsonl:1: not an object"),
         ("a.jsonl", '{"text": "Hi.", "seed": -1}\n', "a.jsonl:1: seed '-1' is no whole number"),
@@ -256,7 +257,7 @@ def test_texts_from_a_table(suffix, tmp_path, says):
 )
 def test_a_bad_row_is_named(name, content, complaint, tmp_path, capsys):
     (tmp_path / name).write_text(content, "utf-8")
-    arguments = ["--texts", str(tmp_path / name), "--base-model", "any"]
+    arguments = ["--texts", str(tmp_path / name), "--base-model", str(MICRO)]
     assert main([*arguments, "-o", str(tmp_path / "speech")]) == 3
     errors = [line for line in capsys.readouterr().err.splitlines() if "ERROR" in line]
     assert len(errors) == 1 and complaint in errors[0]
@@ -267,7 +268,7 @@ def test_texts_from_standard_input(tmp_path, says, monkeypatch):
     says(buzz(1.0))
     for arguments in (["--texts", "-"], ["-"]):
         monkeypatch.setattr(sys, "stdin", io.StringIO("Hi.\n\nHo.\n"))
-        assert main([*arguments, "--base-model", "any", "-o", str(tmp_path / "speech")]) == 0
+        assert main([*arguments, "--base-model", str(MICRO), "-o", str(tmp_path / "speech")]) == 0
         assert [row["text"] for row in rows(tmp_path / "speech")] == ["Hi.", "Ho."]
 
 
@@ -359,12 +360,13 @@ def test_a_stream_at_another_rate_is_resampled_without_seams():
 
 PLUGIN = """
 import numpy as np
+from vc_core.speaking import Family, Limits, Speaking, Training, Variant
 from vc_speech.tts import Said
 
 class Tone:
     rate, letters, device = 16000, 1000, "cpu"
-    def __init__(self, options):
-        self.loud = 0.1 if options.base_model == "quiet" else 0.3
+    def __init__(self, request):
+        self.loud = 0.1 if request.base_model == "quiet" else 0.3
     def speak(self, texts, seeds):
         return [Said(self.tone(len(text)), 1, True) for text in texts]
     def stream(self, text, seed):
@@ -372,6 +374,16 @@ class Tone:
     def tone(self, letters):
         time = np.arange(letters * 1600) / 16000
         return (self.loud * np.sin(2 * np.pi * 440 * time)).astype("f4")
+
+class Tones:
+    family = Family(
+        "tone", "Tones", Training, Speaking, Limits(10.0, 16000),
+        (Variant("plain", "Plain", adapter=False),), models=("quiet",),
+    )
+    def load(self, request):
+        return Tone(request)
+
+TONES = Tones()
 """
 
 
@@ -381,24 +393,25 @@ def test_a_model_from_another_package_speaks(tmp_path):
     (package / "tone_tts.py").write_text(PLUGIN)
     (package / "tone-1.0.dist-info" / "METADATA").write_text("Name: tone\nVersion: 1.0\n")
     (package / "tone-1.0.dist-info" / "entry_points.txt").write_text(
-        "[voice_clone.tts]\ntone = tone_tts:Tone\n"
+        "[voice_clone.tts]\ntone = tone_tts:TONES\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(package)}
-    arguments = ["Ten letter", "--base-model", "quiet", "-o", str(tmp_path / "speech"), "--tts"]
+    arguments = ["Ten letter", "--base-model", "quiet", "-o", str(tmp_path / "speech"), "--family"]
 
-    def run(tts: str) -> subprocess.CompletedProcess:
-        line = [*COMMAND, *arguments, tts]
+    def run(family: str) -> subprocess.CompletedProcess:
+        line = [*COMMAND, *arguments, family]
         return subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
 
-    done = run("tone")
-    assert done.returncode == 0, done.stderr
-    heard, rate = soundfile.read(tmp_path / "speech" / "000.wav")
-    assert (rate, len(heard)) == (RATE, RATE)
-    assert label.is_labelled(tmp_path / "speech" / "000.wav")
-    assert rows(tmp_path / "speech")[0]["tts"] == "tone"
+    for family in ("tone", "auto"):
+        done = run(family)
+        assert done.returncode == 0, done.stderr
+        heard, rate = soundfile.read(tmp_path / "speech" / "000.wav")
+        assert (rate, len(heard)) == (RATE, RATE)
+        assert label.is_labelled(tmp_path / "speech" / "000.wav")
+        assert rows(tmp_path / "speech")[0]["tts"] == "tone"
     done = run("tune")
     assert done.returncode == 3
-    assert "tts 'tune': no such model; there are: csm, tone" in done.stderr
+    assert "'tune': no such family; there are: csm, tone" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -409,8 +422,6 @@ def test_a_model_from_another_package_speaks(tmp_path):
         (["Hi.", "--base-model", str(MICRO), "--adapter", "./none"], "no adapter_config.json"),
         (["Hi.", "--base-model", str(MICRO), "--context-audio", "none.wav"], "none.wav: no such"),
         (["Hi.", "--base-model", str(MICRO), "--texts", "none.txt"], "none.txt: no such"),
-        (["Hi.", "--base-model", str(MICRO), "--batch-size", "0"], "--batch-size 0: give 1"),
-        (["Hi.", "--base-model", str(MICRO), "--max-seconds", "0"], "--max-seconds 0.0: give"),
     ],
 )
 def test_unusable_input_is_one_line_and_no_folder(arguments, complaint, tmp_path, capsys):
@@ -421,6 +432,31 @@ def test_unusable_input_is_one_line_and_no_folder(arguments, complaint, tmp_path
     assert complaint in errors[0]
     assert not output.exists()
     assert not list(tmp_path.glob("out/.partial*"))
+
+
+@pytest.mark.parametrize("damage", ["not JSON", "no weights", "a list"])
+def test_a_damaged_adapter_is_one_line(damage, adapter, tmp_path, capsys):
+    broken = tmp_path / "adapter"
+    shutil.copytree(adapter, broken)
+    if damage == "not JSON":
+        (broken / "adapter_config.json").write_text('{"r": 4,')
+    elif damage == "a list":
+        (broken / "adapter_config.json").write_text("[]")
+    else:
+        (broken / "adapter_model.safetensors").write_bytes(b"half of it")
+    given = ["Hi.", "--base-model", str(MICRO), "--adapter", str(broken)]
+    assert main([*given, "-o", str(tmp_path / "speech")]) == 3
+    errors = [line for line in capsys.readouterr().err.splitlines() if "ERROR" in line]
+    assert len(errors) == 1 and str(broken) in errors[0]
+    assert "bug" not in errors[0]
+
+
+@pytest.mark.parametrize("wrong", [("--batch-size", "0"), ("--max-seconds", "0")])
+def test_what_no_voice_can_do_is_a_usage_error(wrong, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["Hi.", "--base-model", str(MICRO), "-o", str(tmp_path / "speech"), *wrong])
+    assert f"argument {wrong[0]}: '0': input should be greater" in capsys.readouterr().err
+    assert not (tmp_path / "speech").exists()
 
 
 def test_help_needs_no_engine():

@@ -7,8 +7,8 @@ from vc_csm.training.settings import Settings
 
 
 def settings(**changes) -> Settings:
-    given = dict.fromkeys(Settings.__dataclass_fields__, 0)
-    return Settings(**(given | {"learning_rate": 1.0, "max_steps": 110} | changes))
+    given = dict.fromkeys(Settings.model_fields, 0)
+    return Settings.model_construct(**(given | {"learning_rate": 1.0, "max_steps": 110} | changes))
 
 
 def row(step: int, loss: float, similarity: float | None = None, wer=0.1, stops=1.0) -> dict:

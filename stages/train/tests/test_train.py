@@ -71,7 +71,7 @@ def settings(**changes) -> Settings:
         **dict.fromkeys(("base_weights", "codes"), ""),
         **{"backend": "peft", "quantize": "none", "optimizer": "adamw", "schedule": "cosine"},
         **{"targets": csm.LORA_TARGETS, "patience": 0, "samples": 0, "sample_every": 1},
-        **{"gradient_checkpointing": False, "compile": False},
+        **{"gradient_checkpointing": "off", "compile": "off"},
         **{"max_steps": 4, "batch_size": 2, "gradient_accumulation": 2, "learning_rate": 1e-3},
         **{"warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1e9, "lora_r": 4},
         **{"lora_alpha": 4, "lora_dropout": 0.0, "depth_fraction": 1.0, "max_seconds": 10.0},
@@ -134,7 +134,7 @@ def test_padding_changes_no_loss(base, clips):
 
 
 def clips_of(model, clips) -> data.Clips:
-    examples = [data.Example(clip, objective.positions(model, clip)) for clip in clips]
+    examples = [data.Example(clip, csm.positions(model.processor, clip)) for clip in clips]
     return data.Clips(examples, [], 0, 12.5)
 
 

@@ -15,6 +15,7 @@ from vc_speech import text, whisper
 from vc_transcribe import cli, stretches
 
 RATE = 16_000
+WHISPER = ("--model", "package:whisper-base")  # what a registry ships
 
 
 def row(label: str, start: float, end: float) -> Segment:
@@ -82,7 +83,7 @@ def test_only_the_targets_words_are_heard_in_their_place(
     folder, texts = recording
     out = tmp_path / "words.jsonl"
     argv = [str(folder / "vocals.flac"), str(folder / "segments.jsonl"), "-o", str(out)]
-    assert cli.main(argv) == errors.OK
+    assert cli.main([*argv, *WHISPER]) == errors.OK
     words = manifests.read_rows(out, Word)
     heard = " ".join(word.word for word in words)
     assert text.word_error_rate([" ".join(texts)], [heard]) <= 0.15
@@ -107,7 +108,7 @@ def test_captions_beside_the_vocals_are_preferred(
     said = " ".join(texts).replace("twentieth", "20th").replace("two men", "2 men")
     cue = "WEBVTT\n\n00:00.000 --> 00:05.300\nA stranger speaks.\n\n00:05.300 --> 00:13.000\n"
     (tmp_path / "captions.vtt").write_text(f"{cue}[Music] KATHLEEN: {said}\n")
-    argv = [str(tmp_path / "vocals.flac"), str(tmp_path / "segments.jsonl"), "-o"]
+    argv = [str(tmp_path / "vocals.flac"), str(tmp_path / "segments.jsonl"), *WHISPER, "-o"]
     assert cli.main([*argv, str(tmp_path / "with.jsonl")]) == errors.OK
     words = manifests.read_rows(tmp_path / "with.jsonl", Word)
     assert " ".join(word.word for word in words) == said
@@ -128,7 +129,7 @@ def test_captions_beside_the_vocals_are_preferred(
 def test_windows_heard_as_a_batch_hold_the_same_words(recording: tuple[Path, list[str]]) -> None:
     samples, _ = audio.read(recording[0] / "vocals.flac", RATE)
     pieces = [samples[: 5 * RATE], samples[round(5.4 * RATE) :]]
-    transcriber = whisper.load(device="cpu", threads=2)
+    transcriber = whisper.load("package:whisper-base", device="cpu", threads=2)
     assert isinstance(transcriber, whisper.Transcriber)
     languages = transcriber.languages_of(pieces)
     assert [language for language, _ in languages] == ["en", "en"]
@@ -157,15 +158,15 @@ def test_a_sound_is_encoded_once_for_language_and_words(
 
     monkeypatch.setattr(WhisperModel, "encode", counted)
     samples, _ = audio.read(recording[0] / "vocals.flac", RATE)
-    transcriber = whisper.Transcriber(device="cpu", threads=2)
+    transcriber = whisper.Transcriber("package:whisper-base", device="cpu", threads=2)
     transcriber.language_of(samples[: 5 * RATE])
     transcriber.hear_all([samples[: 5 * RATE]], "en")
     assert len(encoded) == 1
 
 
 OUTSIDE = """
-from vc_speech.whisper import Heard, HeardWord
-class Parrot:
+from vc_speech.whisper import Engine, Heard, HeardWord
+class Parrot(Engine):
     device = "cpu"
     def __init__(self, argument, device, threads):
         self.language = argument or "en"
@@ -220,7 +221,7 @@ def test_a_language_that_the_model_does_not_know_is_named(
 ) -> None:
     folder, _ = recording
     argv = [str(folder / "vocals.flac"), str(folder / "segments.jsonl"), "--language", "xx"]
-    assert cli.main([*argv, "-o", str(tmp_path / "words.jsonl")]) == errors.BAD_INPUT
+    assert cli.main([*argv, *WHISPER, "-o", str(tmp_path / "words.jsonl")]) == errors.BAD_INPUT
     assert "does not know the language 'xx'" in capsys.readouterr().err
 
 
@@ -243,3 +244,23 @@ def test_a_model_that_is_not_there_is_named(
     argv += ["--model", str(tmp_path / "no-model"), "-o", str(tmp_path / "words.jsonl")]
     assert cli.main(argv) == errors.BAD_INPUT
     assert "no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--max-disagreement", "1.5"),
+        ("--batch-size", "300"),
+        ("--captions", "nothing"),
+        ("--language", "English"),
+    ],
+)
+def test_a_wrong_value_ends_with_the_usage(
+    tmp_path: Path, wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "vocals.flac").touch()
+    argv = [str(tmp_path / "vocals.flac"), str(tmp_path / "vocals.flac"), "-o", "words.jsonl"]
+    with pytest.raises(SystemExit) as usage:
+        cli.main([*argv, *wrong])
+    assert usage.value.code == errors.USAGE
+    assert f"argument {wrong[0]}: {wrong[1]!r}" in capsys.readouterr().err

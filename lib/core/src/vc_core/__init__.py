@@ -1,1 +1,1 @@
-"""What every stage of the Voice Cloning Pipeline stands on: command line, files, audio, manifests."""
+"""The ground that every stage stands on: command line, options, files, audio, manifests."""

@@ -12,8 +12,10 @@ from types import FrameType
 from typing import Any
 
 from vc_core import errors, log, records
+from vc_core.options import Parser
 
-Work = Callable[[argparse.Namespace], Mapping[str, Any] | None]
+# What a command does; it takes its arguments by name, and its options as their typed model.
+Work = Callable[..., Mapping[str, Any] | None]
 
 EXIT_CODES = (
     "exit codes: 0 done, 1 a bug or a failed tool, 2 usage, "
@@ -25,19 +27,25 @@ class _Version(argparse.Action):
     """``--version``, read from the package's metadata only when asked for: it is slow to find."""
 
     def __init__(self, option_strings: list[str], dest: str, **options: Any) -> None:
-        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+        super().__init__(
+            option_strings, argparse.SUPPRESS, nargs=0, help="show the version and exit"
+        )
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         print(f"{parser.prog} {importlib.metadata.version(parser.prog)}")
         parser.exit()
 
 
-def parser(prog: str, doc: str | None) -> argparse.ArgumentParser:
+# The options of every command that say how to talk, not what to do.
+COMMON = ("log_level", "log_format", "quiet", "record_failure")
+
+
+def parser(prog: str, doc: str | None) -> Parser:
     """A parser with the options that every stage has.
 
     ``prog`` is also the name of the distribution that carries the command.
     """
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=prog,
         description=inspect.cleandoc(doc or ""),
         epilog=EXIT_CODES,
@@ -74,11 +82,12 @@ def existing(text: str) -> Path:
     return path
 
 
-def run(made: argparse.ArgumentParser, work: Work, argv: list[str] | None = None) -> int:
-    """Parse, do the work, leave a record beside ``args.output``; returns the exit code.
+def run(made: Parser, work: Work, argv: list[str] | None = None) -> int:
+    """Parse, do the work, leave a record beside the argument ``output``; returns the exit code.
 
-    ``work`` returns the counts and figures worth keeping. An error that carries an exit code
-    becomes one line on stderr; anything else is a bug and keeps its traceback.
+    ``work`` takes every argument by its name, and returns the counts and figures worth keeping. An
+    error that carries an exit code becomes one line on stderr; anything else is a bug and keeps
+    its traceback.
     """
     logger = log.get(made.prog.removeprefix("vc-"))
     log.configure()
@@ -86,11 +95,12 @@ def run(made: argparse.ArgumentParser, work: Work, argv: list[str] | None = None
     previous = signal.signal(signal.SIGTERM, _terminate)
     output = _output_of(arguments)
     try:
-        args = made.parse_args(arguments)
-        output = getattr(args, "output", None)
-        log.configure("WARNING" if args.quiet else args.log_level, args.log_format)
-        with records.recorded(made.prog, args, output) as record:
-            record.update(work(args) or {})
+        given = made.named(arguments)
+        how = {name: given.pop(name) for name in COMMON}
+        output = given.get("output")
+        log.configure("WARNING" if how["quiet"] else how["log_level"], how["log_format"])
+        with records.recorded(made.prog, given, output) as record:
+            record.update(work(**given) or {})
         return errors.OK
     except errors.StageError as error:
         logger.error("%s", error)

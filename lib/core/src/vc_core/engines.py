@@ -27,7 +27,12 @@ def find(group: str, name: str) -> tuple[Callable[..., Any], str] | None:
     None where no installed package offers it: then the name means something to the caller.
     """
     wanted, _, argument = name.partition(":")
-    for entry in importlib.metadata.entry_points(group=group):
-        if entry.name == wanted:
-            return entry.load(), argument
-    return None
+    if wanted not in names(group):
+        return None
+    return entry(group, wanted), argument
+
+
+def entry(group: str, name: str) -> Any:
+    """What an installed package offers in ``group`` under a name that is one of ``names``."""
+    found = importlib.metadata.entry_points(group=group, name=name)
+    return next(iter(found)).load()

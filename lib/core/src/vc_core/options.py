@@ -1,9 +1,10 @@
 """The one home of an option: a typed, described, bounded model of what a command can be told.
 
 A stage's ``options.py`` holds such a model. From it come the command line's ``--help`` and parsing
-(``add``, ``read``), the stage's part of the configuration with its schema and documentation, and the
-words that the workflow gives the command (``words``). It imports pydantic and vc_core only, because
-the workflow reads it by path, wherever the stage itself is installed or not.
+(``add``, ``Parser.named``), the stage's part of the configuration with its schema and its page in
+the documentation, and the words that the workflow gives the command (``words``). It imports
+pydantic and vc_core only, because the workflow reads it by path, whether the stage is installed
+or not.
 
 Markers in an option's ``Annotated`` type say what its type cannot: where in the configuration its
 value stands (``Home``), which variable of the environment sets it (``Environment``), that no result
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -28,10 +29,12 @@ NonEmpty = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)
 class Home:
     """The option's key in the configuration, where that is not in its stage's own section.
 
-    A ``*`` stands for the voice, a second one for the source: ``voices.*.language``.
+    A ``*`` stands for the voice, a second one for the source: ``voices.*.language``. Where nothing
+    is given there, the value is that of the key ``otherwise``, if it names one.
     """
 
     key: str
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,19 +55,23 @@ class Ambient:
 
     The workflow sets the variable instead of naming the option, which therefore stands in no log
     and no record. Several values are separated by ``separator`` in it. ``refused`` is a regular
-    expression for what must not stand in a file of the configuration, ``why`` says so.
+    expression for what must not stand in a file of the configuration, ``why`` says so. ``missing``
+    is what to do where the file that the option names is not there.
     """
 
     variable: str
     separator: str = ""
     refused: str = ""
     why: str = ""
+    missing: str = ""
 
 
 class Options(BaseModel):
     """What a command can be told; a name it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 Model = TypeVar("Model", bound=Options)
@@ -123,13 +130,18 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.declared: dict[str, Declared] = {}
+        # What adds the arguments that depend on others, which it finds in the command line.
+        self.later: list[Callable[[Sequence[str]], None]] = []
 
     def named(self, arguments: Iterable[str]) -> dict[str, Any]:
         """What a command line says: plain arguments by their names, options as their models.
 
         Ends with the usage and exit code 2 where an option's value is not to be had.
         """
-        args = vars(self.parse_args(list(arguments)))
+        given = list(arguments)
+        while self.later:
+            self.later.pop(0)(given)
+        args = vars(self.parse_args(given))
         typed = {name: self._read(declared, args) for name, declared in self.declared.items()}
         taken = {name for one in self.declared.values() for name in one.model.model_fields}
         return {name: value for name, value in args.items() if name not in taken} | typed
@@ -182,6 +194,8 @@ def add(parser: Parser, model: type[Options], name: str = "options", title: str 
         cli_implicit_flags=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
+        # A text that says None is a text.
+        cli_parse_none_str="\0",
     )
     parser.declared[name] = Declared(model, source)
 
@@ -193,10 +207,15 @@ def _never(*_: Any) -> None:
 def complaint(error: ValidationError) -> str:
     """A line for the first fault of a command line, as argparse words it."""
     first = error.errors()[0]
-    said = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
-        return said
-    option = flag(str(first["loc"][0]))
+        return _said(first["msg"])
     if first["type"] == "missing":
-        return f"argument {option}: is missing"
-    return f"argument {option}: {first['input']!r}: {said[:1].lower()}{said[1:]}"
+        return f"argument {flag(str(first['loc'][0]))}: is missing"
+    # An option of several types has a fault for each.
+    said = [_said(fault["msg"]) for fault in error.errors() if fault["loc"][:1] == first["loc"][:1]]
+    return f"argument {flag(str(first['loc'][0]))}: {first['input']!r}: {', or '.join(said)}"
+
+
+def _said(message: str) -> str:
+    said = message.removeprefix("Value error, ")
+    return said[:1].lower() + said[1:]

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vc_core import urls
+
 WHOLE = (0.0, math.inf)
 
 
@@ -12,8 +14,9 @@ WHOLE = (0.0, math.inf)
 class Provenance:
     """What ``source.json`` says of a recording; "" where it says nothing.
 
-    ``section`` is what was taken of it, start and end in seconds. ``checksums`` name its content:
-    that of the WAV, and that of the original with the section taken of it.
+    ``url`` is without secrets (``urls.public``). ``section`` is what was taken of the recording,
+    start and end in seconds. ``checksums`` name its content: that of the WAV, and that of the
+    original with the section taken of it.
     """
 
     title: str
@@ -42,7 +45,7 @@ def read(facts: Mapping[str, Any]) -> Provenance:
         title=str(facts.get("title") or ""),
         uploader=str(facts.get("uploader") or ""),
         date=date,
-        url=str(facts.get("canonical_url") or facts.get("url") or ""),
+        url=urls.public(str(facts.get("canonical_url") or facts.get("url") or "")),
         licence=str(facts.get("licence") or ""),
         section=section,
         checksums={name: span for name, span in named.items() if not name.endswith(" ")},

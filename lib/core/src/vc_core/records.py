@@ -1,6 +1,5 @@
 """The record that a stage leaves beside its output, and the one it leaves when it fails."""
 
-import argparse
 import contextlib
 import importlib.metadata
 import platform
@@ -13,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vc_core import files
-
-# Options that say how to talk, not what to compute.
-_NOT_PARAMETERS = {"log_level", "log_format", "quiet", "record_failure", "version", "private"}
+from vc_core.options import Ambient, Options, marker
 
 
 def record_path(output: Path) -> Path:
@@ -29,10 +26,10 @@ def failure_path(output: Path) -> Path:
 
 
 @contextlib.contextmanager
-def recorded(prog: str, args: argparse.Namespace, output: Path | None) -> Iterator[dict[str, Any]]:
+def recorded(prog: str, given: Mapping[str, Any], output: Path | None) -> Iterator[dict[str, Any]]:
     """Time the block and write its record when it succeeds; yields the dict of its figures.
 
-    Options that a command names in the default ``private`` stand in no record.
+    ``given`` are the command's arguments and the models of its options.
     """
     figures: dict[str, Any] = {}
     started, clock, cpu = time.time(), time.perf_counter(), time.process_time()
@@ -50,16 +47,31 @@ def recorded(prog: str, args: argparse.Namespace, output: Path | None) -> Iterat
             "cpu_seconds": round(time.process_time() - cpu, 3),
             "peak_memory_mb": round(peak_memory_mb(), 1),
             "device": figures.pop("device", "cpu"),
-            "parameters": {
-                name: str(value) if isinstance(value, Path) else value
-                for name, value in sorted(vars(args).items())
-                if name not in _NOT_PARAMETERS.union(getattr(args, "private", ()))
-                and not isinstance(value, list)
-            },
+            "parameters": parameters(given),
             "figures": figures,
             "versions": versions(prog),
         },
     )
+
+
+def parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A command's arguments and options by name, in alphabetical order.
+
+    Without lists, which are mostly inputs, and without what travels by the environment, which may
+    be secret.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in given.items():
+        if isinstance(value, Options):
+            fields = type(value).model_fields
+            flat |= {x: getattr(value, x) for x in fields if marker(fields[x], Ambient) is None}
+        else:
+            flat[name] = value
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in sorted(flat.items())
+        if not isinstance(value, list)
+    }
 
 
 def write_failure(

@@ -1,1 +1,1 @@
-"""Sesame CSM as a speaking model: its prompts, codes and losses, how it trains and how it speaks."""
+"""Sesame CSM as a speaking model: prompts, codes, losses, training, speech."""

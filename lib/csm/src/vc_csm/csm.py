@@ -7,7 +7,6 @@ ends an utterance.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from vc_core.audio import Samples
 from vc_core.errors import InputError
 from vc_csm import mimi
 from vc_csm.mimi import Codes
+from vc_csm.options import CsmSpeaking
 from vc_speech import pretrained
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from vc_csm.decoder import Decoder, Prompt
 
-MAX_SECONDS = 10.0  # the longest utterance CSM has learnt
 SPEAKER = "0"  # the number that CSM's prompts give the voice being cloned
 
 # How much time a text is given.
@@ -165,6 +164,21 @@ def prompt(processor: Any, context: Sequence[Utterance], text: str, frames: int 
     return tokens["input_ids"][0]
 
 
+def positions_of(name: str) -> int:
+    """How many positions a CSM has for context, text and frames together."""
+    from transformers import CsmConfig
+
+    try:
+        return int(CsmConfig.from_pretrained(pretrained.place(name)).max_position_embeddings)
+    except (OSError, ValueError, KeyError) as error:
+        raise pretrained.refusal(name, error) from error
+
+
+def positions(processor: Any, said: Utterance) -> int:
+    """How many of the model's positions an utterance takes, text and frames together."""
+    return len(prompt(processor, [], said.text, len(said.codes)))
+
+
 def closed(clips: Sequence[Utterance], config: Any) -> torch.Tensor:
     """The codes of clips one after the other, each with its closing frame: [frames, codebooks]."""
     import torch
@@ -195,66 +209,35 @@ def speak(
     context: Sequence[Utterance] = (),
     *,
     seed: int = 0,
-    temperature: float = 0.9,
-    top_k: int = 50,
-    max_seconds: float = MAX_SECONDS,
     letters_a_second: float = SLOW,
+    **how: Any,
 ) -> Speech:
-    """Say one text, as ``speak_all`` says several."""
-    return speak_all(
-        csm,
-        [text],
-        context,
-        seeds=[seed],
-        temperature=temperature,
-        top_k=top_k,
-        max_seconds=max_seconds,
-        letters_a_second=letters_a_second,
-    )[0]
-
-
-def speak_all(
-    csm: Csm,
-    texts: Sequence[str],
-    context: Sequence[Utterance] = (),
-    *,
-    seeds: Sequence[int],
-    temperature: float = 0.9,
-    top_k: int = 50,
-    max_seconds: float = MAX_SECONDS,
-    letters_a_second: float = SLOW,
-    batch_size: int = 8,
-) -> list[Speech]:
-    """Say texts, in the voice of the adapter, or after ``context`` in the voice of that.
-
-    ``temperature`` 0 always takes the likeliest code. Each text stops at the frame of zeros, or
-    at the length that ``frame_limit`` allows. What a seed makes of a text depends on nothing
-    else in the batch. Raises InputError when text and context leave no room in the model's
-    positions.
-    """
-    how = Speaking(temperature, top_k, max_seconds, letters_a_second, batch_size)
-    return Speaker(csm, context, how).say(texts, seeds)
-
-
-@dataclass(frozen=True)
-class Speaking:
-    """How a Speaker speaks; see ``speak_all``."""
-
-    temperature: float = 0.9
-    top_k: int = 50
-    max_seconds: float = MAX_SECONDS
-    letters_a_second: float = SLOW
-    batch_size: int = 8
+    """Say one text, as a ``Speaker`` says several; ``how`` are fields of CsmSpeaking."""
+    return Speaker(csm, context, CsmSpeaking(**how), letters_a_second).say([text], [seed])[0]
 
 
 class Speaker:
-    """A model that speaks, with what decoding needs allocated as long as this lives."""
+    """A model that speaks, with what decoding needs allocated as long as this lives.
 
-    def __init__(self, csm: Csm, context: Sequence[Utterance], how: Speaking) -> None:
+    It speaks in the voice of the adapter, or after ``context`` in the voice of that. Each text
+    stops at the frame of zeros, or at the length that ``frame_limit`` allows. What a seed makes of
+    a text depends on nothing else in the batch. Raises InputError when text and context leave no
+    room in the model's positions.
+    """
+
+    def __init__(
+        self,
+        csm: Csm,
+        context: Sequence[Utterance],
+        how: CsmSpeaking,
+        letters_a_second: float = SLOW,
+    ) -> None:
+        """``letters_a_second`` is the slowest speech that is allowed for."""
         self._csm = csm
         self._base = base_of(csm.model)
         self._context = context
         self._how = how
+        self._letters_a_second = letters_a_second
         self._decoder: Decoder | None = None
 
     def say(self, texts: Sequence[str], seeds: Sequence[int]) -> list[Speech]:
@@ -296,9 +279,11 @@ class Speaker:
 
         config = self._base.config
         row = prompt(self._csm.processor, self._context, text, None)
-        how, rate = self._how, self._csm.frame_rate
         room = config.max_position_embeddings - len(row)
-        limit = min(frame_limit(text, rate, how.max_seconds, how.letters_a_second), room)
+        longest = frame_limit(
+            text, self._csm.frame_rate, self._how.max_seconds, self._letters_a_second
+        )
+        limit = min(longest, room)
         if limit < 1:
             raise InputError(
                 f"text and context take {len(row)} of the model's "
@@ -394,18 +379,27 @@ def base_of(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+def read_adapter_config(adapter: Path) -> dict[str, Any]:
+    """What an adapter's folder says of itself; InputError where it holds none, or a damaged one."""
+    path = adapter / "adapter_config.json"
+    if not path.is_file():
+        raise InputError(f"adapter {str(adapter)!r}: no adapter_config.json there; train it first")
+    told = files.read_json(path)
+    if not isinstance(told, dict):
+        raise InputError(f"{path}: not a JSON object; train the adapter again")
+    return told
+
+
 def _with_adapter(model: Any, adapter: str) -> Any:
     """Lay a LoRA adapter over the model; folders and Hub ids alike."""
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     folder = Path(adapter)
     if folder.exists() or adapter.startswith((".", "/", "~")):
-        config_file = folder / "adapter_config.json"
-        if not config_file.is_file():
-            raise InputError(f"adapter {adapter!r}: no adapter_config.json there; train it first")
-        json.loads(config_file.read_text("utf-8"))
+        read_adapter_config(folder)
     try:
         return PeftModel.from_pretrained(model, adapter)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise InputError(f"adapter {adapter!r}: does not fit this base model ({reason})") from error

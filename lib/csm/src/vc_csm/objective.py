@@ -117,8 +117,3 @@ def _causal(model: Any, inputs: torch.Tensor) -> torch.Tensor:
         inputs = layer(inputs, position_ids=places, position_embeddings=turns)
     hidden: torch.Tensor = model.norm(inputs)
     return hidden
-
-
-def positions(model: Csm, clip: Utterance) -> int:
-    """How many of the model's positions a clip takes, text and frames together."""
-    return len(csm.prompt(model.processor, [], clip.text, len(clip.codes)))

@@ -1,4 +1,4 @@
-"""Speech engines: who speaks and when, which words, how clean, and the marks of synthetic speech."""
+"""Speech engines: who speaks, which words, how clean, and the marks of synthetic speech."""
 
 import os
 

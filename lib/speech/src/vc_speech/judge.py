@@ -50,7 +50,7 @@ class Judge:
     def __init__(
         self,
         encoder: speakers.SpeakerEncoder,
-        transcriber: whisper.Transcriber,
+        transcriber: whisper.Engine,
         target: Sequence[Samples],
         language: str,
     ) -> None:

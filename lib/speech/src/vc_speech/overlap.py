@@ -18,7 +18,6 @@ from vc_speech.vad import Span
 
 Flags = npt.NDArray[np.bool_]
 
-DEFAULT_MODEL = "package:pyannote-segmentation"
 STEP = 0.016875  # seconds between the network's frames
 CHUNK = 10.0  # seconds it hears at once
 HOP = 2.5  # seconds between chunks: every moment is heard up to four times
@@ -30,7 +29,7 @@ POWERSET = np.array(
 )
 
 
-def spans(samples: Samples, model: str = DEFAULT_MODEL) -> list[Span]:
+def spans(samples: Samples, model: str) -> list[Span]:
     """Where two people speak at once in 16 kHz mono ``samples`` [frames], in seconds."""
     if samples.size == 0:
         return []

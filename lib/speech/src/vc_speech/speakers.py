@@ -4,7 +4,6 @@ An encoder is named ``package:campplus``, ``package:resemblyzer``, ``hub:ID-or-f
 x-vector model of the Hugging Face Hub, or as an installed package offers it: see ``engines``.
 """
 
-import argparse
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -19,7 +18,6 @@ Vector = npt.NDArray[np.float32]
 Auto = Literal["auto"]
 
 HUB = "hub:"
-DEFAULT_ENCODER = "package:campplus"
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class SpeakerEncoder(Protocol):
         ...
 
 
-def load(name: str = DEFAULT_ENCODER, device: str = "cpu") -> SpeakerEncoder:
+def load(name: str, device: str = "cpu") -> SpeakerEncoder:
     """The encoder of that name on ``device`` (auto, cpu or cuda).
 
     Raises InputError for a name that nobody offers and for weights that are not there.
@@ -77,16 +75,6 @@ def load(name: str = DEFAULT_ENCODER, device: str = "cpu") -> SpeakerEncoder:
         return encoders.XVector(name.removeprefix(HUB), device)
     known = ", ".join([*encoders.PACKAGED, f"{HUB}ID-or-folder", *engines.names(engines.ENCODERS)])
     raise InputError(f"speaker encoder {name!r}: not known; there are: {known}")
-
-
-def cosine_or_auto(text: str) -> float | Auto:
-    """Argument type of a threshold: a cosine, or auto for what the encoder knows of itself."""
-    if text == "auto":
-        return "auto"
-    number = float(text)
-    if not -1 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: a cosine lies between -1 and 1; or give auto")
-    return number
 
 
 def threshold(

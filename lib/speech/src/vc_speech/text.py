@@ -1,4 +1,4 @@
-"""Texts as they are compared: case, punctuation and dashes set aside."""
+"""Texts as they are compared: without case and punctuation, by words and by speaking rate."""
 
 import re
 import unicodedata
@@ -11,6 +11,11 @@ def comparable(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
     plain = re.sub(r"[^\w\s']", " ", plain)
     return " ".join(word.strip("'_") for word in plain.split() if word.strip("'_"))
+
+
+def letters_a_second(text: str, seconds: float) -> float:
+    """Speaking rate: letters and digits of a text over the seconds of speech that said it."""
+    return sum(letter.isalnum() for letter in text) / max(seconds, 0.1)
 
 
 def word_error_rate(references: list[str], hypotheses: list[str], language: str = "en") -> float:

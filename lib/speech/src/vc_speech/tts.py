@@ -1,37 +1,69 @@
-"""Models that speak: what one must offer, and how one is found by its name.
+"""Models that speak and learn to: what a family of them must offer, and how it is found.
 
-A package adds a model by an entry point in the group ``voice_clone.tts``: the entry point's name
-is the model's, its object a class like ``Voice`` that is made from ``Options``.
+A package adds a family by an entry point in the group ``voice_clone.tts``: the entry point's name
+is the family's, its object a ``SpeakingModel``. Loading that object must be quick, so torch and
+models load in its methods. Beside it the package has an ``options.py`` with the family's card, a
+``vc_core.speaking.Family`` named FAMILY.
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from vc_core import engines
-from vc_core.audio import Samples
+from vc_core import engines, files, options, speaking
 from vc_core.errors import InputError
+from vc_core.options import Parser
+from vc_core.speaking import Family, Speaking, Training, Variant
+
+if TYPE_CHECKING:
+    from vc_core.audio import Samples
+    from vc_core.dataset import DatasetClip
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a model is made from; it may leave aside what means nothing to it.
+class TrainingJob:
+    """What a family trains from and for.
 
-    ``base_model`` and ``adapter`` are folders or Hub ids, ``device`` auto, cpu or cuda.
-    ``context_audio`` is speech that steers the voice, ``context_text`` what is said in it.
-    ``max_seconds`` is the longest speech of one text, ``batch_size`` how many it says at once.
+    ``prepared`` is what its ``prepare`` wrote, ``output`` the adapter's folder, ``checkpoints``
+    where a stopped run goes on from; ``base_model`` a folder or Hub id, ``device`` auto, cpu or
+    cuda. ``voice``, ``consent`` and ``language`` stand in the card. ``encoder`` and ``listener``
+    are the speaker encoder and the transcriber that judge samples. ``again`` is the command that
+    starts another process of the same training.
+    """
+
+    prepared: Path
+    output: Path
+    checkpoints: Path
+    base_model: str
+    device: str
+    voice: str
+    consent: str
+    language: str
+    encoder: str
+    listener: str
+    training: Training
+    again: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a voice is made from; a family leaves aside what means nothing to it.
+
+    ``base_model`` and ``adapter`` are folders or Hub ids, "" for no adapter; ``device`` is auto,
+    cpu or cuda. ``context_audio`` is speech that steers the voice, ``context_text`` what is said
+    in it, "" for what the .json beside it says.
     """
 
     base_model: str
-    adapter: str = ""
-    device: str = "auto"
-    context_audio: Path | None = None
-    context_text: str = ""
-    temperature: float = 0.9
-    top_k: int = 50
-    max_seconds: float = 10.0
-    batch_size: int = 8
+    adapter: str
+    device: str
+    context_audio: Path | None
+    context_text: str
+    speaking: Speaking
 
 
 @dataclass(frozen=True)
@@ -61,12 +93,97 @@ class Voice(Protocol):
         """Say one text piece by piece, as soon as each is made."""
 
 
-def load(name: str, options: Options) -> Voice:
-    """The model called ``name``; raises InputError, with the names there are, for another."""
-    found = engines.find(engines.TTS, name)
-    if found is None:
-        known = ", ".join(engines.names(engines.TTS)) or "none; install vc-synthesize"
-        raise InputError(f"tts {name!r}: no such model; there are: {known}")
-    make, _ = found
-    made: Voice = make(options)
-    return made
+class SpeakingModel(Protocol):
+    """A family of speaking models: how it learns a voice, and how it speaks in it.
+
+    All methods raise InputError for models and files that cannot be used.
+    """
+
+    family: Family
+
+    def prepare(
+        self, clips: Iterable[DatasetClip], base_model: str, output: Path, device: str
+    ) -> Mapping[str, Any]:
+        """Write what ``train`` learns from, one file, atomically; returns figures of it.
+
+        Clips that do not fit the model are left out. Of the figures ``clips`` is how many there
+        are in each split, ``left_out`` how many were left out for each reason.
+        """
+
+    def train(self, job: TrainingJob) -> Mapping[str, Any] | None:
+        """Write the adapter's folder, atomically; returns figures, None in helping processes.
+
+        The folder holds at least README.md (the card), training.json (with ``family``,
+        ``family_title``, ``base_model`` and ``kept_step``; ``notice`` where people are to be
+        told something of the base model) and training.jsonl, a row a step. A stopped training
+        raises TryAgainError after a checkpoint, and goes on from it when called again.
+        """
+
+    def merge(self, adapter: Path, base_model: str, output: Path, dtype: str) -> Mapping[str, Any]:
+        """Write base and adapter as one model that loads alone; returns figures.
+
+        ``base_model`` "" is the one that the adapter names.
+        """
+
+    def load(self, request: Request) -> Voice:
+        """The voice that a request describes."""
+
+    def compared(
+        self, request: Request, variants: Sequence[Variant]
+    ) -> Iterator[tuple[Variant, Voice]]:
+        """The request's voice in each of the family's ``variants``, one after another.
+
+        Each is to be used before the next one is asked for: they may share one model. The context
+        of the request goes to those variants that have one.
+        """
+
+
+def add_options(parser: Parser, kind: Literal["training", "speaking"]) -> None:
+    """Give a parser what the family of its ``--base-model`` (or ``--family``) can be told.
+
+    The options come as the argument ``kind``. Which family it is shows in the command line, so
+    that they are added when that is parsed; ``--help`` shows those of the default base model.
+    """
+    parser.later.append(
+        lambda arguments: options.add(parser, getattr(named(parser, arguments).family, kind), kind)
+    )
+
+
+def named(parser: Parser, arguments: Sequence[str]) -> SpeakingModel:
+    """The family that a command line asks for, before all of it can be parsed.
+
+    The parser's own options, the model named ``options``, have a base model and a family.
+    """
+    fields = parser.declared["options"].model.model_fields
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("base_model", "family"):
+        first.add_argument(options.flag(name), default=fields[name].default)
+    known, _ = first.parse_known_args(list(arguments))
+    return find(known.base_model, known.family)
+
+
+def of_adapter(adapter: Path) -> SpeakingModel:
+    """The family that an adapter's training.json names; InputError where it names none."""
+    told = files.read_json(adapter / "training.json")
+    family = told.get("family") if isinstance(told, dict) else None
+    if family not in models():
+        raise InputError(
+            f"{adapter}: its training.json names no installed family of speaking models; "
+            "give the folder of an adapter, from vc-train"
+        )
+    return models()[family]
+
+
+def models() -> dict[str, SpeakingModel]:
+    """The families that installed packages offer, by name."""
+    return {name: engines.entry(engines.TTS, name) for name in engines.names(engines.TTS)}
+
+
+def find(base_model: str, family: str) -> SpeakingModel:
+    """The family named ``family``, or for ``auto`` the one that claims the base model.
+
+    Raises InputError, with the names there are, where there is none.
+    """
+    known = models()
+    chosen = speaking.choose([model.family for model in known.values()], base_model, family)
+    return next(model for model in known.values() if model.family is chosen)

@@ -13,7 +13,7 @@ from vc_core.errors import InputError
 
 Span = tuple[float, float]
 
-DEFAULT_VAD = "silero"
+SILERO = "silero"
 FRAME = 512  # samples that Silero decides on together
 BLOCK = 20_000 * FRAME  # samples (640 s) heard at once: the working memory is several times that
 EMPHASIS = 0.95  # what of a sample the next one loses: 19 dB between 300 Hz and 3 kHz
@@ -42,11 +42,11 @@ class Silero:
         return speech_spans(samples)
 
 
-def load(name: str = DEFAULT_VAD, device: str = "cpu") -> Vad:
+def load(name: str, device: str = "cpu") -> Vad:
     """The detector of that name; raises InputError for a name that nobody offers."""
     offered = engines.find(engines.VADS, name)
-    if offered is None and name.partition(":")[0] != DEFAULT_VAD:
-        known = ", ".join([DEFAULT_VAD, *engines.names(engines.VADS)])
+    if offered is None and name.partition(":")[0] != SILERO:
+        known = ", ".join([SILERO, *engines.names(engines.VADS)])
         raise InputError(f"vad {name!r}: not known; there are: {known}")
     make, argument = offered or (Silero, name.partition(":")[2])
     made: Vad = make(argument=argument, device=device)

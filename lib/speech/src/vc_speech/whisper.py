@@ -11,7 +11,6 @@ from vc_core import engines, models
 from vc_core.audio import ENGINE_RATE, Samples
 from vc_core.errors import InputError, TryAgainError
 
-DEFAULT_MODEL = "package:whisper-base"
 BEAMS = 5
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6)
 REPETITIVE = 2.4  # compression ratio above which Whisper's authors distrust a text
@@ -60,17 +59,34 @@ class Engine(Protocol):
 
     device: str
 
+    def check_language(self, language: str) -> None:
+        """Raise InputError unless the model knows the language, an ISO 639 code."""
+        ...
+
     def language_of(self, samples: Samples) -> Language:
         """The language heard, as Whisper's code of it, and its probability."""
         ...
 
-    def hear(self, samples: Samples, language: str) -> Heard:
-        """The words, spoken in ``language``, with times in seconds of ``samples``."""
+    def hear(
+        self,
+        samples: Samples,
+        language: str,
+        fallback: bool = True,
+        max_tokens: int | None = None,
+    ) -> Heard:
+        """The words, spoken in ``language``, with times in seconds of ``samples``.
+
+        Without ``fallback`` unclear audio is decoded once and not again; ``max_tokens`` bounds
+        what may be written. A model that knows neither may leave both aside.
+        """
         ...
 
 
-def load(name: str = DEFAULT_MODEL, device: str = "auto", threads: int = 0) -> Engine:
-    """The transcriber of that name: one that a package adds, else a faster-whisper model."""
+def load(name: str, device: str = "auto", threads: int = 0) -> Engine:
+    """The transcriber of that name: one that a package adds, else a faster-whisper model.
+
+    ``device`` is auto, cpu or cuda; ``threads`` are the CPU's, 0 leaves them open.
+    """
     found = engines.find(engines.TRANSCRIBERS, name)
     if found is None:
         return Transcriber(name, device, threads)
@@ -87,7 +103,7 @@ class Transcriber:
 
     def __init__(
         self,
-        name: str = DEFAULT_MODEL,
+        name: str,
         device: str = "auto",
         threads: int = 0,
         batch_size: int = 0,

@@ -1,16 +1,12 @@
 """Cut the target's speech into clips of 1 to 10 s worth learning from, and account for the rest."""
 
-import argparse
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vc_core import cli, log
+from vc_core import cli, log, options
 from vc_core.errors import InputError
-from vc_speech import speakers
-
-if TYPE_CHECKING:
-    from vc_curate.judge import Judge, Judged
+from vc_curate.options import CurateOptions
 
 logger = log.get("curate")
 
@@ -33,8 +29,8 @@ LOOSEN = {
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command's options."""
+def build_parser() -> options.Parser:
+    """The command's arguments and options."""
     parser = cli.parser("vc-curate", __doc__)
     parser.add_argument("vocals", type=cli.existing, help="the recording's voices alone")
     parser.add_argument("segments", type=cli.existing, help="who speaks when, from vc-segment")
@@ -51,111 +47,68 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--voice", required=True, help="name of the voice")
     parser.add_argument("--source", required=True, help="id of the source")
-    parser.add_argument("--licence", default="", help="licence of the recording")
-    parser.add_argument("--language", default="en", help="the voice's language, ISO 639 code")
-    parser.add_argument(
-        "--encoder", default=speakers.DEFAULT_ENCODER, help="speaker encoder, by name"
-    )
     parser.add_argument(
         "--corrections",
         type=cli.existing,
         help="what people say of the clips: tab-separated clip, text, keep, with that header",
     )
-    parser.add_argument(
-        "--rejected",
-        action="store_true",
-        help="write the clips that were turned down, too: rejected/ and rejected.jsonl",
-    )
-    limits = parser.add_argument_group("limits")
-    limits.add_argument("--min-seconds", type=float, default=1.0, help="shortest clip")
-    limits.add_argument("--max-seconds", type=float, default=10.0, help="longest clip")
-    limits.add_argument(
-        "--min-similarity",
-        type=speakers.cosine_or_auto,
-        default="auto",
-        help="least cosine to the reference; auto: what the encoder is known for",
-    )
-    limits.add_argument(
-        "--min-confidence", type=float, default=0.6, help="least mean word probability"
-    )
-    limits.add_argument(
-        "--min-dnsmos",
-        type=_dnsmos_or_auto,
-        default="auto",
-        help="least overall DNSMOS; auto: 2.2, or less in a noisy recording",
-    )
-    limits.add_argument(
-        "--min-snr",
-        type=float,
-        default=0.0,
-        help="least speech over noise, dB; 0: whatever is heard",
-    )
-    limits.add_argument(
-        "--min-bandwidth",
-        type=float,
-        default=0.0,
-        help="least frequency, Hz, that speech reaches; 0: any, also a telephone's 3400",
-    )
-    limits.add_argument(
-        "--max-clipped",
-        type=float,
-        default=0.001,
-        help="largest share of samples at full scale or in flat tops",
-    )
-    limits.add_argument(
-        "--max-disagreement",
-        type=float,
-        default=0.5,
-        help="largest word error rate between captions and what was heard",
-    )
-    finish = parser.add_argument_group("finish")
-    finish.add_argument(
-        "--silence", type=float, default=0.15, help="seconds of pause kept at either end"
-    )
-    finish.add_argument("--loudness", type=float, default=-23.0, help="loudness of clips, LUFS")
+    options.add(parser, CurateOptions)
     return parser
 
 
-def work(args: argparse.Namespace) -> dict[str, Any]:
+def work(
+    vocals: Path,
+    segments: Path,
+    words: Path,
+    reference: Path,
+    output: Path,
+    voice: str,
+    source: str,
+    corrections: Path | None,
+    options: CurateOptions,
+) -> dict[str, Any]:
     """Cut, judge, write clips and ledger; returns counts and seconds by fate.
 
     Without one good clip the ledger stands beside the output: OUTPUT.ledger.jsonl.
     """
     from vc_core import audio, files, ledger, manifests
-    from vc_curate import corrections, cut, output, sound
-    from vc_curate.judge import usual_dnsmos
+    from vc_curate import cut, sound
+    from vc_curate.corrections import match
+    from vc_curate.corrections import read as read_corrections
+    from vc_curate.judge import Judge, usual_dnsmos, without_the_worst
+    from vc_curate.output import Origin, ledger_rows, write
+    from vc_speech import speakers
 
-    segments = manifests.read_rows(args.segments, manifests.Segment)
-    words = manifests.read_rows(args.words, manifests.Word)
-    told = corrections.read(args.corrections) if args.corrections else []
-    judge = _judge(args)
-    limits = cut.Limits(args.min_seconds, args.max_seconds, args.silence)
-    origin = output.Origin(args.voice, args.source, args.licence, args.language)
-    beside = args.output.with_name(args.output.name + ".ledger.jsonl")
+    rows = manifests.read_rows(segments, manifests.Segment)
+    said = manifests.read_rows(words, manifests.Word)
+    told = read_corrections(corrections) if corrections else []
+    encoder = speakers.load(options.encoder)
+    target = encoder.embed(audio.read(reference, audio.ENGINE_RATE)[0])
+    judge = Judge(encoder, target, options)
+    beside = output.with_name(output.name + ".ledger.jsonl")
     beside.unlink(missing_ok=True)
-    with audio.opened(args.vocals, seekable=True) as file:
-        spoken = [(row.start, row.end) for row in segments if row.label == "target"]
-        said = [(word.start, word.end) for word in words]
-        envelope = sound.Envelope(sound.measure(file), spoken, said)
-        cuts = cut.into_clips(segments, words, envelope, limits)
-        matched = corrections.match(told, args.source, [one.start for one in cuts.candidates])
+    with audio.opened(vocals, seekable=True) as file:
+        cuts = cut.into_clips(rows, said, sound.envelope(file, rows, said), options)
+        matched = match(told, source, [one.start for one in cuts.candidates])
         read = functools.partial(audio.read_span, Path(file.name))
         judged = [
             judge.judge(one, *read(one.start, one.end), matched.get(number))
             for number, one in enumerate(log.progress(cuts.candidates, desc="clips", unit="clip"))
         ]
         usual = usual_dnsmos(judged)
-        judged = _without_the_worst(judged, usual, args)
-        rows = output.ledger_rows(segments, cuts.dropped, judged, args.source)
-        ledger.check(rows, round(segments[-1].end, 6) if segments else 0.0)
+        _warn_of_noise(vocals, usual)
+        if options.min_dnsmos == "auto":
+            judged = without_the_worst(judged)
+        fates = ledger_rows(rows, cuts.dropped, judged, source)
+        ledger.check(fates, round(rows[-1].end, 6) if rows else 0.0)
         if all(one.reason is not None for one in judged):
-            manifests.write_rows(beside, rows)
-            raise _nothing(args.vocals, ledger.seconds_by_reason(rows), beside)
-        with files.atomic_folder(args.output) as folder:
-            clips = output.write(folder, judged, read, origin, args.loudness, args.rejected)
-            manifests.write_rows(folder / "ledger.jsonl", rows)
-    seconds = ledger.seconds_by_reason(rows)
-    logger.info("wrote %s (%d clips, %.1f s)", args.output, len(clips), seconds["kept"])
+            manifests.write_rows(beside, fates)
+            raise _nothing(vocals, ledger.seconds_by_reason(fates), beside)
+        with files.atomic_folder(output) as folder:
+            clips = write(folder, judged, read, Origin(voice, source), options)
+            manifests.write_rows(folder / "ledger.jsonl", fates)
+    seconds = ledger.seconds_by_reason(fates)
+    logger.info("wrote %s (%d clips, %.1f s)", output, len(clips), seconds["kept"])
     return {
         "clips": len(clips),
         "rejected": len(judged) - len(clips),
@@ -165,46 +118,18 @@ def work(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _dnsmos_or_auto(text: str) -> float | str:
-    """Argument type of ``--min-dnsmos``."""
-    return text if text == "auto" else float(text)
-
-
-def _judge(args: argparse.Namespace) -> "Judge":
-    """The judge that the options ask for, who knows the reference."""
-    from vc_core import audio
-    from vc_curate.judge import Judge, Rules
-
-    encoder = speakers.load(args.encoder)
-    asked = speakers.threshold(encoder, "clip", args.min_similarity, "--min-similarity")
-    rules = Rules(
-        min_similarity=asked,
-        min_confidence=args.min_confidence,
-        min_dnsmos=None if args.min_dnsmos == "auto" else args.min_dnsmos,
-        min_snr=args.min_snr,
-        min_bandwidth=args.min_bandwidth,
-        max_clipped=args.max_clipped,
-        max_disagreement=args.max_disagreement,
-        language=args.language,
-    )
-    return Judge(encoder, encoder.embed(audio.read(args.reference, audio.ENGINE_RATE)[0]), rules)
-
-
-def _without_the_worst(
-    judged: "list[Judged]", usual: float | None, args: argparse.Namespace
-) -> "list[Judged]":
-    """What stays when auto rules the worst out; warns of a noisy recording."""
-    from vc_curate.judge import CLEAN, without_the_worst
+def _warn_of_noise(vocals: Path, usual: float | None) -> None:
+    """Say that a recording sounds noisy, by the median DNSMOS of its clips."""
+    from vc_curate.judge import CLEAN
 
     if usual is not None and usual < CLEAN:
         logger.warning(
             "%s: sounds noisy: DNSMOS %.2f in the median, clean speech has %.1f and more; "
             "what is learnt from it will sound so",
-            args.vocals,
+            vocals,
             usual,
             CLEAN,
         )
-    return without_the_worst(judged) if args.min_dnsmos == "auto" else judged
 
 
 def _nothing(vocals: Path, seconds: dict[str, float], where: Path) -> InputError:

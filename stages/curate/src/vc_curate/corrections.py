@@ -1,14 +1,13 @@
 """What people say of the clips: other texts, keep or drop. From a table of their own."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vc_core import log
+from vc_core import log, tables
 from vc_core.errors import InputError
 
-HEADER = ("clip", "text", "keep")
+COLUMNS = ("clip", "text", "keep")
 MOVED = 0.3  # seconds by which a clip's start may have moved since it was corrected
 KEEP = {"": None, "yes": True, "no": False}
 
@@ -41,31 +40,15 @@ def clip_name(source: str, start: float) -> str:
 
 def read(path: Path) -> list[Correction]:
     """Rows of a table of tab-separated values; raises InputError with the line that is wrong."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path}: not UTF-8 text; save the table as UTF-8, tab-separated"
-        ) from None
-    rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    wanted = "\\t".join(HEADER)
-    if not rows or tuple(cell.strip().lower() for cell in rows[0]) != HEADER:
-        raise InputError(f"{path}:1: the first line must be {wanted} (tabs between)")
     found: dict[str, Correction] = {}
-    for number, cells in enumerate(rows[1:], start=2):
-        row = [cell.strip() for cell in cells]
-        if not any(row):
-            continue
-        where = f"{path}:{number}"
-        if len(row) > len(HEADER):
-            raise InputError(f"{where}: {len(row)} cells; there are {len(HEADER)}: {wanted}")
-        clip, text, keep = row + [""] * (len(HEADER) - len(row))
+    for row in tables.read(path, COLUMNS, COLUMNS):
+        clip, text, keep = (row.cells[name] for name in COLUMNS)
         if not clip.rpartition("-")[0] or not clip.rpartition("-")[2].isdecimal():
-            raise InputError(f"{where}: {clip!r} is no clip; copy the name from metadata.jsonl")
+            raise InputError(f"{row.place}: {clip!r} is no clip; copy the name from metadata.jsonl")
         if keep.lower() not in KEEP:
-            raise InputError(f"{where}: keep is {keep!r}; write yes, no or nothing")
+            raise InputError(f"{row.place}: keep is {keep!r}; write yes, no or nothing")
         if clip in found:
-            raise InputError(f"{where}: clip {clip!r} is there twice; leave one row")
+            raise InputError(f"{row.place}: clip {clip!r} is there twice; leave one row")
         found[clip] = Correction(clip, " ".join(text.split()), KEEP[keep.lower()])
     return list(found.values())
 

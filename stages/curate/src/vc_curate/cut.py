@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from vc_core.ledger import Reason
 from vc_core.manifests import LedgerRow, Segment, Word
 from vc_curate import stretch
+from vc_curate.options import CurateOptions
 from vc_curate.sound import Envelope, Pause
 from vc_curate.stretch import Span, Stretch
 
@@ -82,15 +83,6 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Seconds: the shortest and the longest clip, and the silence it keeps at either end."""
-
-    shortest: float
-    longest: float
-    silence: float
-
-
-@dataclass(frozen=True)
 class Cuts:
     """Candidates, and the seconds that could not become any."""
 
@@ -99,13 +91,13 @@ class Cuts:
 
 
 def into_clips(
-    segments: Sequence[Segment], words: Sequence[Word], envelope: Envelope, limits: Limits
+    segments: Sequence[Segment], words: Sequence[Word], envelope: Envelope, limits: CurateOptions
 ) -> Cuts:
     """Cut the target's speech into candidates of the limits' length."""
     cuts = Cuts([], [])
     found = stretch.find(segments, envelope)
     for one, shares in zip(found, stretch.share_out(words, found), strict=True):
-        units = _units(one, shares, limits.longest)
+        units = _units(one, shares, limits.max_seconds)
         # Someone else speaks on at an end: a word may be cut there, and the sound be two voices'.
         for unit in units:
             if unit.before is None or unit.after is None:
@@ -116,15 +108,15 @@ def into_clips(
     return cuts
 
 
-def _take(chosen: Sequence[Unit], limits: Limits, cuts: Cuts) -> None:
+def _take(chosen: Sequence[Unit], limits: CurateOptions, cuts: Cuts) -> None:
     """Make a candidate of the units, or a row that says why not."""
     start, end = _edges(chosen, limits.silence)
     words = tuple(word for unit in chosen for word in unit.words)
-    if end - start > limits.longest:
+    if end - start > limits.max_seconds:
         cuts.dropped.append(_row(start, end, Reason.TOO_LONG))
     elif not words:
         cuts.dropped.append(_row(start, end, Reason.NO_WORDS))
-    elif end - start < limits.shortest:
+    elif end - start < limits.min_seconds:
         cuts.dropped.append(_row(start, end, Reason.TOO_SHORT))
     else:
         speech = sum(unit.speech for unit in chosen)
@@ -210,7 +202,7 @@ def _unit(one: Stretch, shares: Sequence[tuple[Word, ...]], first: int, last: in
     )
 
 
-def _best_grouping(units: Sequence[Unit], limits: Limits) -> list[tuple[int, int]]:
+def _best_grouping(units: Sequence[Unit], limits: CurateOptions) -> list[tuple[int, int]]:
     """Group neighbouring units into clips at least cost; returns (first, last) of each.
 
     Dynamic programming over the place of the last cut; a unit that is too long stands alone.
@@ -221,7 +213,7 @@ def _best_grouping(units: Sequence[Unit], limits: Limits) -> list[tuple[int, int
         for first in range(last, -1, -1):
             chosen = units[first : last + 1]
             start, end = _edges(chosen, limits.silence)
-            if first < last and end - start > limits.longest:
+            if first < last and end - start > limits.max_seconds:
                 break
             options.append((best[first][0] + _cost(chosen, end - start, limits), first))
         best.append(min(options))
@@ -234,7 +226,7 @@ def _best_grouping(units: Sequence[Unit], limits: Limits) -> list[tuple[int, int
     return groups[::-1]
 
 
-def _cost(chosen: Sequence[Unit], seconds: float, limits: Limits) -> float:
+def _cost(chosen: Sequence[Unit], seconds: float, limits: CurateOptions) -> float:
     closing = chosen[-1]
     cost = COST_OF_A_CLIP
     if not closing.ends_sentence:
@@ -243,7 +235,7 @@ def _cost(chosen: Sequence[Unit], seconds: float, limits: Limits) -> float:
         cost += COST_OF_A_DOUBTFUL_CUT
     pause = closing.after.seconds if closing.after else 0.0
     cost += COST_OF_A_SHORT_PAUSE * max(0.0, 1 - pause / LONG_PAUSE)
-    lost = seconds < limits.shortest or seconds > limits.longest
+    lost = seconds < limits.min_seconds or seconds > limits.max_seconds
     if lost or any(unit.useless for unit in chosen):
         cost += COST_OF_A_LOST_SECOND * seconds
     return cost

@@ -1,4 +1,4 @@
-"""What is measured of a clip: noise, bandwidth, speaking rate."""
+"""What is measured of a clip: noise and bandwidth."""
 
 import numpy as np
 
@@ -49,8 +49,3 @@ def bandwidth(samples: Samples, rate: int) -> float:
     loud, quiet = (10 * np.log10(np.percentile(bands, p, axis=1) + 1e-12) for p in (95, 10))
     heard = np.flatnonzero((loud - quiet > MOVING) & (loud > loud.max() - AUDIBLE))
     return float((heard[-1] + 1) * BAND) if len(heard) else 0.0
-
-
-def letters_a_second(text: str, speech: float) -> float:
-    """Letters and digits of a text over the seconds of speech in which it was said."""
-    return sum(letter.isalnum() for letter in text) / max(speech, 0.1)

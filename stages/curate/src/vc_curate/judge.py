@@ -15,8 +15,9 @@ from vc_core.manifests import Word
 from vc_curate import figures
 from vc_curate.corrections import Correction
 from vc_curate.cut import Candidate
-from vc_curate.figures import letters_a_second
+from vc_curate.options import CurateOptions
 from vc_speech import quality, speakers
+from vc_speech.text import letters_a_second
 
 FASTEST = 28.0  # letters a second of speech; faster text was not spoken
 REPETITIVE = 2.4  # compression ratio above which Whisper itself distrusts its text
@@ -25,23 +26,6 @@ SPREAD = 0.5  # DNSMOS by which clips of any recording lie below its median...
 DEVIATIONS = 3.0  # ... or robust standard deviations of its own, if that is more
 ROBUST = 1.4826  # the standard deviation of normal figures over the median of their deviations
 NOT_SPEECH = 0.9  # no-speech probability above which the words were imagined
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Thresholds of a clip; see ``vc-curate --help``.
-
-    With ``min_dnsmos`` None a clip's DNSMOS is measured and rules nothing out by itself.
-    """
-
-    min_similarity: float
-    min_confidence: float
-    min_dnsmos: float | None
-    min_snr: float
-    min_bandwidth: float
-    max_clipped: float
-    max_disagreement: float
-    language: str
 
 
 @dataclass(frozen=True)
@@ -73,15 +57,21 @@ class Test:
 
 
 class Judge:
-    """The engines, the target's voice and the rules."""
+    """The engines, the target's voice and the limits.
+
+    With ``min_dnsmos`` auto a clip's DNSMOS is measured and rules nothing out by itself.
+    """
 
     def __init__(
-        self, encoder: speakers.SpeakerEncoder, target: speakers.Vector, rules: Rules
+        self, encoder: speakers.SpeakerEncoder, target: speakers.Vector, limits: CurateOptions
     ) -> None:
         """``target`` is the embedding of the reference."""
         self._encoder = encoder
         self._target = target
-        self._rules = rules
+        self._limits = limits
+        self._min_similarity = speakers.threshold(
+            encoder, "clip", limits.min_similarity, "--min-similarity"
+        )
 
     def judge(
         self, candidate: Candidate, samples: Samples, rate: int, told: Correction | None
@@ -93,7 +83,7 @@ class Judge:
         right = told.text if told else ""
         forced = told is not None and told.keep is True
         measured: dict[str, float] = {}
-        reason = None if right else _text_fault(candidate.words, self._rules.language)
+        reason = None if right else _text_fault(candidate.words, self._limits.language)
         if told and told.keep is False:
             reason = Reason.BY_HAND
         tests = [*([] if right else self._text_tests(candidate)), *self._tests(samples, rate)]
@@ -114,14 +104,14 @@ class Judge:
         )
 
     def _text_tests(self, candidate: Candidate) -> list[Test]:
-        words, rules = candidate.words, self._rules
+        words, limits = candidate.words, self._limits
         compared = [word.disagreement for word in words if word.disagreement is not None]
         tests = [
             Test(
                 "confidence",
                 lambda: float(np.mean([word.confidence for word in words])),
                 Reason.LOW_CONFIDENCE,
-                least=rules.min_confidence,
+                least=limits.min_confidence,
             ),
             Test(
                 "rate",
@@ -131,36 +121,36 @@ class Judge:
             ),
         ]
         if compared:
-            differ, most = Reason.CAPTIONS_DIFFER, rules.max_disagreement
+            differ, most = Reason.CAPTIONS_DIFFER, limits.max_disagreement
             tests.append(Test("disagreement", lambda: float(np.mean(compared)), differ, most=most))
         return tests
 
     def _tests(self, samples: Samples, rate: int) -> list[Test]:
         """Of the sound; what costs least comes first."""
-        rules = self._rules
+        limits = self._limits
         heard = functools.cache(lambda: audio.resample(samples, rate, ENGINE_RATE))
         return [
             Test(
-                "clipped", lambda: quality.clipped(samples), Reason.CLIPPED, most=rules.max_clipped
+                "clipped", lambda: quality.clipped(samples), Reason.CLIPPED, most=limits.max_clipped
             ),
-            Test("snr", lambda: figures.snr(samples, rate), Reason.LOW_SNR, least=rules.min_snr),
+            Test("snr", lambda: figures.snr(samples, rate), Reason.LOW_SNR, least=limits.min_snr),
             Test(
                 "bandwidth",
                 lambda: figures.bandwidth(samples, rate),
                 Reason.LOW_BANDWIDTH,
-                least=rules.min_bandwidth,
+                least=limits.min_bandwidth,
             ),
             Test(
                 "similarity",
                 lambda: speakers.cosine(self._encoder.embed(heard()), self._target),
                 Reason.LOW_SIMILARITY,
-                least=rules.min_similarity,
+                least=self._min_similarity,
             ),
             Test(
                 "dnsmos",
                 lambda: quality.dnsmos(heard()),
                 Reason.LOW_QUALITY,
-                least=-math.inf if rules.min_dnsmos is None else rules.min_dnsmos,
+                least=-math.inf if limits.min_dnsmos == "auto" else limits.min_dnsmos,
             ),
         ]
 

@@ -11,6 +11,7 @@ from vc_core.manifests import Clip, LedgerRow, Segment, write_rows
 from vc_curate.corrections import clip_name
 from vc_curate.finish import finish
 from vc_curate.judge import Judged
+from vc_curate.options import CurateOptions
 
 DIGITS = {"snr": 1, "bandwidth": 0, "clipped": 6, "rate": 2, "dnsmos": 3}
 
@@ -38,39 +39,38 @@ class Rejected(Clip):
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What every clip of a source shares."""
+    """The names of whom a clip is of, and of the recording it is from."""
 
     voice: str
     source: str
-    licence: str
-    language: str
 
 
 def write(
-    folder: Path, judged: Sequence[Judged], read: Read, origin: Origin, wanted: float, also: bool
+    folder: Path, judged: Sequence[Judged], read: Read, origin: Origin, options: CurateOptions
 ) -> list[Clip]:
-    """Write the kept clips as 24 kHz FLAC of ``wanted`` LUFS with ``metadata.jsonl``.
+    """Write the kept clips as 24 kHz FLAC of one loudness, with ``metadata.jsonl``.
 
-    With ``also`` the rejected, too, into ``rejected/`` with ``rejected.jsonl``. Returns the rows
-    of the kept.
+    The rejected, too, where they are asked for, into ``rejected/`` with ``rejected.jsonl``.
+    Returns the rows of the kept.
     """
     kept: list[Clip] = []
     rejected: list[Rejected] = []
     for one in judged:
-        if one.reason is not None and not also:
+        if one.reason is not None and not options.rejected:
             continue
         name = clip_name(origin.source, one.candidate.start)
         file_name = f"{name}.flac" if one.reason is None else f"rejected/{name}.flac"
         (folder / file_name).parent.mkdir(exist_ok=True)
-        samples, loudness = finish(*read(one.candidate.start, one.candidate.end), wanted)
+        sound, rate = read(one.candidate.start, one.candidate.end)
+        samples, loudness = finish(sound, rate, options.loudness)
         audio.write(folder / file_name, samples, TTS_RATE)
-        row = _row(one, file_name, origin, len(samples) / TTS_RATE, loudness)
+        row = _row(one, file_name, origin, options, (len(samples) / TTS_RATE, loudness))
         if one.reason is None:
             kept.append(row)
         else:
             rejected.append(Rejected(**vars(row), reason=one.reason.value))
     write_rows(folder / "metadata.jsonl", kept)
-    if also:
+    if options.rejected:
         write_rows(folder / "rejected.jsonl", rejected)
     return kept
 
@@ -97,8 +97,16 @@ def ledger_rows(
     return ledger.tile(base, [*dropped, *fates])
 
 
-def _row(one: Judged, file_name: str, origin: Origin, seconds: float, loudness: float) -> Clip:
+def _row(
+    one: Judged,
+    file_name: str,
+    origin: Origin,
+    options: CurateOptions,
+    finished: tuple[float, float],
+) -> Clip:
+    """The row of a clip; ``finished`` are its seconds and its loudness as stored, LUFS."""
     told = _rounded(one.figures)
+    seconds, loudness = finished
     return Clip(
         clip=clip_name(origin.source, one.candidate.start),
         file_name=file_name,
@@ -108,8 +116,8 @@ def _row(one: Judged, file_name: str, origin: Origin, seconds: float, loudness: 
         start=round(one.candidate.start, 6),
         end=round(one.candidate.end, 6),
         seconds=round(seconds, 6),
-        language=origin.language,
-        licence=origin.licence,
+        language=options.language,
+        licence=options.licence,
         similarity=told.get("similarity", 0.0),
         confidence=told.get("confidence", 1.0 if one.text_from == "corrected" else 0.0),
         dnsmos=told.get("dnsmos", 0.0),

@@ -13,6 +13,7 @@ import soundfile
 
 from vc_core import audio
 from vc_core.audio import ENGINE_RATE, Samples
+from vc_core.manifests import Segment, Word
 
 Levels = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -91,6 +92,14 @@ class Envelope:
 
     def _clipped(self, seconds: float) -> int:
         return min(max(_index(seconds), 0), len(self.levels))
+
+
+def envelope(
+    file: soundfile.SoundFile, segments: Sequence[Segment], words: Sequence[Word]
+) -> Envelope:
+    """The envelope of an open recording, of which is known who speaks when and in which words."""
+    spoken = [(row.start, row.end) for row in segments if row.label == "target"]
+    return Envelope(measure(file), spoken, [(word.start, word.end) for word in words])
 
 
 def measure(file: soundfile.SoundFile) -> Levels:

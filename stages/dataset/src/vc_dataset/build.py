@@ -15,7 +15,7 @@ language: [{language}]
 license: other
 task_categories: [text-to-speech]
 pretty_name: {voice}
-tags: [voice-cloning, csm]
+tags: [voice-cloning]
 configs:
 - config_name: default
   data_files:

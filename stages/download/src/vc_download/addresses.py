@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from vc_core.errors import InputError
 from vc_download.failures import Reason, failure
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -62,9 +63,8 @@ def guarded(source: str, allow_hosts: Iterable[str], proxy: str | None = None) -
     proxy it is the proxy that resolves names, and its business which it refuses.
     """
     proxies = [proxy] if proxy else list(urllib.request.getproxies().values())
-    chosen = [urllib.parse.urlsplit(url if "//" in url else f"//{url}").hostname for url in proxies]
     before = _Post.guard
-    _Post.guard = _Guard(source, [*allow_hosts, *(name for name in chosen if name)])
+    _Post.guard = _Guard(source, [*allow_hosts, *map(_host, proxies)])
     if not _Post.hooked:
         sys.addaudithook(_audit)
         _Post.hooked = True
@@ -97,6 +97,16 @@ def _inside(address: ipaddress.IPv6Address) -> Address:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     teredo = address.teredo[1] if address.teredo else None
     return address.ipv4_mapped or address.sixtofour or teredo or address
+
+
+def _host(proxy: str) -> str:
+    """The name of a proxy's host; raises InputError, without the password, for what is no URL."""
+    try:
+        return urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}").hostname or ""
+    except ValueError as error:
+        raise InputError(
+            f"download.proxy is no valid URL ({error}); write one such as http://127.0.0.1:8080"
+        ) from None
 
 
 def _plain(name: str) -> str:

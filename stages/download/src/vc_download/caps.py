@@ -3,18 +3,17 @@
 import shutil
 from pathlib import Path
 
-from vc_download.access import Limits
 from vc_download.failures import Reason, failure
 
 
-def must_be_short(source: str, seconds: float, limits: Limits) -> None:
-    """Raises the failure when a recording, or a section of it, lasts longer than it may."""
-    if seconds > limits.seconds:
-        said = f"lasts {seconds:.0f} s, more than {limits.seconds:.0f} s"
+def must_be_short(source: str, seconds: float, most: float) -> None:
+    """Raises the failure when a recording, or a section of it, lasts more than ``most`` seconds."""
+    if seconds > most:
+        said = f"lasts {seconds:.0f} s, more than {most:.0f} s"
         raise failure(Reason.TOO_LONG, source, said)
 
 
-def must_be_small(source: str, size: int, most: int) -> None:
+def must_be_small(source: str, size: int, most: float) -> None:
     """Raises the failure when ``size`` is more than ``most``, in bytes."""
     if size > most:
         said = f"has {size / 1e6:.0f} MB, more than {most / 1e6:.0f} MB"

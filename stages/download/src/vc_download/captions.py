@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vc_core import log, tools
+from vc_core import log, tools, urls
 from vc_core.errors import StageError, ToolError
-from vc_download.access import Section
 from vc_download.fetched import Captions
+from vc_download.section import Section
 
 if TYPE_CHECKING:
     from vc_download.client import Client
@@ -19,12 +19,12 @@ _FORMATS = ("vtt", "srt", "ass")
 
 
 def fetch(
-    client: "Client", info: dict[str, Any], folder: Path, language: str | None, whose: str
+    client: "Client", info: dict[str, Any], folder: Path, language: str, whose: str
 ) -> Captions | None:
     """The captions that fit, as their site gives them; trouble with them is only a warning.
 
-    ``whose`` is people, any (automatic ones where people wrote none) or none. Without a
-    ``language`` that of the recording counts.
+    ``whose`` is people, any (automatic ones where people wrote none) or none. With ``language``
+    "" that of the recording counts.
     """
     # Local files, whose captions nobody fetches, do without yt-dlp.
     from yt_dlp.utils import YoutubeDLError
@@ -45,7 +45,8 @@ def fetch(
             _save(client, track | {"http_headers": info.get("http_headers")}, path)
         except (YoutubeDLError, StageError, OSError) as error:
             said = refusals.plain(error, client.source)
-            logger.warning("%s: captions (%s) left out: %s", client.source, chosen, said)
+            source = urls.public(client.source)
+            logger.warning("%s: captions (%s) left out: %s", source, chosen, said)
             continue
         return Captions(path, by, chosen)
     return None

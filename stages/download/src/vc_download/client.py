@@ -18,8 +18,8 @@ from yt_dlp.networking.exceptions import HTTPError, NoSupportingHandlers
 from vc_core import log
 from vc_core.errors import InputError, StageError
 from vc_download import addresses, caps, refusals
-from vc_download.access import Access, Limits
 from vc_download.failures import Reason, failure
+from vc_download.options import AccessOptions
 from vc_download.resuming import Fragments, Validator
 from vc_download.watch import Watch, watched
 
@@ -45,9 +45,9 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         self,
         source: str,
         options: dict[str, Any],
-        most: int,
+        most: float,
         watch: Watch,
-        plain: bool = False,
+        plain: bool,
     ) -> None:
         """``most`` are the bytes that a recording may have; ``plain``: no site's own extractor."""
         self.source = source
@@ -134,7 +134,7 @@ class Client(yt_dlp.YoutubeDL):  # type: ignore[misc]
         if self._validator:
             caps.must_have_room(self.source, size, self._validator.folder)
 
-    def _allow(self, most: int) -> None:
+    def _allow(self, most: float) -> None:
         self._allowed = self._left = most
 
     def _arrived(self, count: int) -> None:
@@ -165,7 +165,7 @@ class _Log:
     """What yt-dlp wants of a logger. Its warnings are for its developers, so all is debug."""
 
     def debug(self, message: str) -> None:
-        logger.debug("yt-dlp: %s", refusals.ANSI.sub("", message).strip())
+        logger.debug("yt-dlp: %s", refusals.cleaned(message))
 
     info = warning = error = debug
 
@@ -189,20 +189,27 @@ class _Bar:
 
 @contextlib.contextmanager
 def opened(
-    source: str, access: Access, limits: Limits, plain: bool = False, **more: Any
+    source: str,
+    access: AccessOptions,
+    *,
+    longest: float,
+    most: float,
+    plain: bool = False,
+    **more: Any,
 ) -> Iterator[Client]:
     """A client for ``source``, under guard and watch; ``more`` are options of yt-dlp.
 
-    A ``plain`` one knows no sites, and starts in half the time. Raises the failures of
-    ``vc_download.failures``, whatever yt-dlp calls them.
+    ``longest`` are the seconds and ``most`` the bytes that a recording may have. A ``plain`` client
+    knows no sites, and starts in half the time. Raises the failures of ``vc_download.failures``,
+    whatever yt-dlp calls them.
     """
     with (
         addresses.guarded(source, access.allow_hosts, access.proxy),
-        watched(source, access.sleep, limits.seconds) as watch,
+        watched(source, access.sleep, longest) as watch,
     ):
         try:
             options = _options(access) | more
-            with Client(source, options, limits.bytes, watch, plain) as client:
+            with Client(source, options, most, watch, plain) as client:
                 yield client
         except (yt_dlp.utils.YoutubeDLError, yt_dlp.cookies.CookieLoadError) as error:
             raise refusals.told_apart(source, error) from None
@@ -212,7 +219,7 @@ def opened(
             raise refusals.outdated(source, f"{type(error).__name__}: {error}") from error
 
 
-def _options(access: Access) -> dict[str, Any]:
+def _options(access: AccessOptions) -> dict[str, Any]:
     waits = {kind: lambda n: min(0.5 * 2.0**n, 20.0) for kind in ("http", "fragment", "extractor")}
     runtime, _, path = access.js_runtime.partition(":")
     options: dict[str, Any] = {
@@ -239,7 +246,7 @@ def _options(access: Access) -> dict[str, Any]:
         "logger": _Log(),
         "progress_hooks": [_Bar()],
         "js_runtimes": {} if runtime == "none" else {runtime: {"path": path or None}},
-        "ratelimit": access.rate_limit,
+        "ratelimit": access.bytes_a_second,
         "sleep_interval_requests": access.sleep,
     }
     if access.proxy:

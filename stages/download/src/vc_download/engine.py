@@ -2,126 +2,114 @@
 
 import contextlib
 import errno
+import hashlib
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vc_core import files, log, media
+from vc_core import files, log, media, urls
 from vc_core.errors import InputError, ToolError
 from vc_download import caps, captions, decode, scratch
-from vc_download.access import Access, Limits, Section
 from vc_download.decode import Decoded
 from vc_download.failures import Reason, failure
 from vc_download.fetched import Fetched
+from vc_download.options import DownloadOptions
+from vc_download.section import Section
 
 logger = log.get("download")
 
 CAPTIONS = "captions.vtt"
 
-_WHOLE, _OPEN, _USUAL = Section(), Access(), Limits()
-
 
 def download(
-    source: str,
-    output: Path,
-    *,
-    rate: int = 44_100,
-    channels: int = 2,
-    name: str | None = None,
-    licence: str | None = None,
-    section: Section = _WHOLE,
-    language: str | None = None,
-    whose_captions: str = "people",
-    access: Access = _OPEN,
-    limits: Limits = _USUAL,
+    source: str, output: Path, name: str | None, section: Section, options: DownloadOptions
 ) -> dict[str, Any]:
     """Write ``source`` as 16-bit WAV to ``output`` and its provenance beside it, as ``.json``.
 
-    Captions go to ``captions.vtt`` in the same folder: those that people wrote, with
-    ``whose_captions`` any also automatic ones, with none not any. Returns the provenance. Raises
-    the failures of ``vc_download.failures``: InputError when the source cannot be used,
-    TryAgainError when the network or the site may serve it later. Then nothing is left behind but,
-    hidden, what has arrived so far; the next call goes on from there.
+    Captions go to ``captions.vtt`` in the same folder. ``name`` is the recording's id, None for
+    the site's. Returns the provenance. Raises the failures of ``vc_download.failures``: InputError
+    when the source cannot be used, TryAgainError when the network or the site may serve it later.
+    Then nothing is left behind but, hidden, what has arrived so far; the next call goes on from
+    there.
     """
     local = local_path(source)
     if local is not None:
-        _must_be_allowed(source, local, limits)
+        _must_be_allowed(source, local, options.folders)
         fetched = _from_disk(source, local)
     if output.suffix.lower() != ".wav":
         raise InputError(f"{output}: the output is WAV; name it .wav")
-    with _told_when_full(source), scratch.scratch(output, {"source": source}) as folder:
+    # What was asked for, without keeping a token that may stand in it.
+    request = {"source": hashlib.sha256(source.encode()).hexdigest()}
+    with _told_when_full(source), scratch.scratch(output, request) as folder:
         if local is None:
             # yt-dlp takes a while to import: local files do without.
             from vc_download import web
 
-            fetched = web.fetch(
-                source,
-                folder,
-                access,
-                limits,
-                section=section,
-                language=language,
-                whose_captions=whose_captions,
-            )
-        original = decode.probe(fetched.path, source)
-        _must_fit(
-            source, original, fetched.path, limits, section, rate * channels * decode.BYTES, folder
-        )
+            fetched = web.fetch(source, folder, section, options)
+        # As messages and warnings name it.
+        shown = urls.public(source)
+        original = decode.probe(fetched.path, shown)
+        _must_fit(shown, original, fetched.path, section, options, folder)
         wav = folder / "decoded.wav"
         decoded = decode.to_wav(
             fetched.path,
             wav,
-            source=source,
-            rate=rate,
-            channels=channels,
+            source=shown,
+            rate=options.sample_rate,
+            channels=options.channels,
             start=section.start,
             end=section.end,
-            longest=limits.seconds,
+            longest=options.max_seconds,
             original=original,
         )
-        caps.must_be_short(source, decoded.frames / rate, limits)
-        _must_be_whole(source, decoded, folder, local is None)
-        vtt = _captions(source, fetched, folder, section)
+        caps.must_be_short(shown, decoded.frames / options.sample_rate, options.max_seconds)
+        _must_be_whole(shown, decoded, folder, local is None)
+        vtt = _captions(shown, fetched, folder, section)
         spoken = fetched.captions if vtt else None
         told = {
             "id": name or fetched.facts["id"],
-            **_facts(fetched, decoded, wav, output, section, rate, channels),
+            **_facts(fetched, decoded, wav, output, section, options),
             "captions": CAPTIONS if spoken else None,
             "captions_by": spoken.by if spoken else None,
             "captions_language": spoken.language if spoken else None,
         }
-        provenance = told | {"licence": licence or told["licence"]}
-        _put(output, wav, vtt, provenance)
-    return provenance
+        _put(output, wav, vtt, told)
+    return told
 
 
 def local_path(source: str) -> Path | None:
-    """The local file that ``source`` names; None for http(s). Other schemes are refused."""
+    """The local file that ``source`` names; None for http(s).
+
+    Raises the failure for other schemes, and for what is no URL although it looks like one.
+    """
     scheme, separated, _ = source.partition("://")
     if not separated:
         return Path(source)
-    parts = urllib.parse.urlsplit(source)
+    try:
+        parts = urllib.parse.urlsplit(source)
+        parts.port  # noqa: B018 - is read when it is asked for
+    except ValueError as error:
+        raise failure(Reason.UNSUPPORTED_URL, source, f"is no valid URL ({error})") from None
     if scheme.lower() == "file":
         return Path(urllib.request.url2pathname(parts.path))
     if scheme.lower() not in ("http", "https"):
         raise failure(Reason.UNSUPPORTED_URL, source, f"{scheme} is neither http(s) nor a file")
     if parts.username or parts.password:
-        # It would end in logs and in the provenance.
-        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        # It would stand in the configuration, which is written down beside the results.
         mend = "leave it out, and set download.cookies instead"
-        raise failure(Reason.UNSUPPORTED_URL, shown, "has a password in it", mend=mend)
+        raise failure(Reason.UNSUPPORTED_URL, source, "has a password in it", mend=mend)
     return None
 
 
-def _must_be_allowed(source: str, path: Path, limits: Limits) -> None:
+def _must_be_allowed(source: str, path: Path, folders: Sequence[Path]) -> None:
     """Links count as what they lead to."""
     real = path.resolve()
-    if limits.folders and not any(real.is_relative_to(f.resolve()) for f in limits.folders):
-        folders = ", ".join(map(str, limits.folders))
-        raise failure(Reason.REFUSED_ADDRESS, source, f"lies outside the allowed folders {folders}")
+    if folders and not any(real.is_relative_to(folder.resolve()) for folder in folders):
+        told = ", ".join(map(str, folders))
+        raise failure(Reason.REFUSED_ADDRESS, source, f"lies outside the allowed folders {told}")
 
 
 def _from_disk(source: str, path: Path) -> Fetched:
@@ -148,16 +136,16 @@ def _must_fit(
     source: str,
     original: media.AudioInfo,
     path: Path,
-    limits: Limits,
     section: Section,
-    bytes_a_second: int,
+    options: DownloadOptions,
     folder: Path,
 ) -> None:
     """Refuse what is too large or too long before it is decoded."""
-    caps.must_be_small(source, path.stat().st_size, limits.bytes)
+    caps.must_be_small(source, path.stat().st_size, options.max_bytes)
     seconds = section.length(original.seconds)
-    caps.must_be_short(source, seconds, limits)
-    caps.must_have_room(source, seconds * bytes_a_second, folder, "needs {} MB as WAV")
+    caps.must_be_short(source, seconds, options.max_seconds)
+    size = seconds * options.sample_rate * options.channels * decode.BYTES
+    caps.must_have_room(source, size, folder, "needs {} MB as WAV")
 
 
 def _must_be_whole(source: str, decoded: Decoded, folder: Path, from_web: bool) -> None:
@@ -192,8 +180,7 @@ def _facts(
     wav: Path,
     output: Path,
     section: Section,
-    rate: int,
-    channels: int,
+    options: DownloadOptions,
 ) -> dict[str, Any]:
     """Where the recording is from and what it is; tags of the file where no site says it."""
     told, original = fetched.facts, decoded.original
@@ -207,14 +194,17 @@ def _facts(
         "title": told.get("title") or tags.get("title"),
         "uploader": told.get("uploader") or tags.get("artist"),
         "upload_date": told.get("upload_date") or tags.get("date"),
-        "licence": told.get("licence") or tags.get("license") or tags.get("copyright"),
+        "licence": options.licence
+        or told.get("licence")
+        or tags.get("license")
+        or tags.get("copyright"),
         "language": told.get("language"),
-        "duration": round(decoded.frames / rate, 3),
-        "section": None if section == _WHOLE else {"start": section.start, "end": section.end},
+        "duration": round(decoded.frames / options.sample_rate, 3),
+        "section": None if section == Section() else {"start": section.start, "end": section.end},
         "audio": {
             "file": output.name,
-            "rate": rate,
-            "channels": channels,
+            "rate": options.sample_rate,
+            "channels": options.channels,
             "frames": decoded.frames,
             "sha256": files.sha256(wav),
         },

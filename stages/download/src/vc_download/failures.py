@@ -3,7 +3,7 @@
 import time
 from enum import StrEnum
 
-from vc_core import tools
+from vc_core import tools, urls
 from vc_core.errors import InputError, StageError, TryAgainError
 
 
@@ -61,6 +61,8 @@ def failure(
 ) -> StageError:
     """The exception for ``reason``: one line of what, where and how to mend it.
 
+    What may be secret in the ``source``, or in a URL in what is ``said``, does not stand in it.
+
     TryAgainError (exit 75) where another try may help, InputError (exit 3) otherwise. Its details
     hold ``reason``, ``mend`` and, where the site says how many seconds to wait, ``retry_at`` in
     seconds since the epoch.
@@ -70,4 +72,5 @@ def failure(
     if retry_after is not None:
         details["retry_at"] = round(time.time() + retry_after, 1)
     kind = TryAgainError if reason in WORTH_A_RETRY else InputError
-    return kind(tools.printable(f"{source}: {said} ({reason}); {mend}"), **details)
+    told = f"{urls.public(source)}: {urls.scrubbed(said)}"
+    return kind(tools.printable(f"{told} ({reason}); {mend}"), **details)

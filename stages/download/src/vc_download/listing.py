@@ -1,6 +1,7 @@
 """What a playlist, channel, feed or page holds, as rows that a person reviews before a run."""
 
 import contextlib
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -12,15 +13,16 @@ from yt_dlp.utils import unsmuggle_url
 
 from vc_core import files
 from vc_download import client
-from vc_download.access import Access, Limits
 from vc_download.client import Client
 from vc_download.engine import local_path
 from vc_download.failures import Reason, failure
-from vc_download.web import LIVE, plain_text
+from vc_download.options import ListOptions
+from vc_download.web import LIVE, plain_text, public_id
 
 COLUMNS = ("id", "url", "title", "seconds", "licence")
 
 _LISTS = re.compile(r"(Tab|Playlist|Channel|User|Show|Series|Album|Season|Set|Podcast)s?$")
+PATIENCE = 21_600.0  # seconds that a list may take
 _DEPTH = 3  # a channel holds tabs, a tab holds recordings
 _CLOSED = {"private", "premium_only", "subscriber_only", "needs_auth"}
 _GONE = {"[Private video]": "private", "[Deleted video]": "removed"}
@@ -38,16 +40,18 @@ class Row:
     refused: str = ""
 
 
-def recordings(url: str, access: Access, most: int) -> list[Row]:
-    """The recordings behind ``url``, each once, at most ``most`` of them.
+def recordings(url: str, options: ListOptions) -> list[Row]:
+    """The recordings behind ``url``, each once, at most ``options.max`` of them.
 
     Raises the failures of ``vc_download.failures``.
     """
     if local_path(url) is not None:
         raise failure(Reason.UNSUPPORTED_URL, url, "is no http(s) URL")
-    with client.opened(url, access, Limits(), playlist_items=f"1:{most}") as site:
+    only = f"1:{options.max}"
+    # Nothing is downloaded but pages, whose size is limited anyhow.
+    with client.opened(url, options, longest=PATIENCE, most=math.inf, playlist_items=only) as site:
         found = [_row(entry) for entry in _entries(site, site.extract_info(url, download=False))]
-    rows = list({row.url: row for row in found if row.url}.values())[:most]
+    rows = list({row.url: row for row in found if row.url}.values())[: options.max]
     if not rows:
         raise failure(Reason.UNSUPPORTED_URL, url, "lists no recordings")
     return _with_own_ids(rows)
@@ -95,7 +99,7 @@ def _row(entry: dict[str, Any]) -> Row:
     title = plain_text(entry.get("title")) or ""
     seconds = entry.get("duration")
     return Row(
-        id=_name(str(entry.get("id") or title or "recording")),
+        id=_name(public_id(entry) or title or "recording"),
         url=_url(entry),
         title=title,
         seconds=f"{float(seconds):.0f}" if seconds else "",

@@ -13,10 +13,13 @@ from typing import Any
 from yt_dlp.networking import exceptions as network
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UserNotLive
 
+from vc_core import urls
 from vc_core.errors import StageError
 from vc_download.failures import Reason, failure
 
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# yt-dlp's own id of what no site has named is the end of its URL, with what may be secret.
+_OWN_ID = re.compile(r"^((?:ERROR: )?\[(?:generic|html5)\] )(?!Extracting URL: ).*?: ", re.S)
 _PREFIX = re.compile(r"^(ERROR: )?(\[[\w:+.-]+\] )?")
 _URL = re.compile(r"\b\w+://\S+")
 
@@ -112,18 +115,31 @@ def outdated(source: str, said: str) -> StageError:
 
 
 def is_of_yt_dlp(error: BaseException) -> bool:
-    """Whether an exception, no failure of ours, was raised within yt-dlp: sites change."""
-    if isinstance(error, StageError) or error.__traceback__ is None:
+    """Whether an exception is yt-dlp's doing, neither ours nor the system's: sites change."""
+    if isinstance(error, StageError | OSError):
         return False
-    last = traceback.extract_tb(error.__traceback__)[-1].filename
-    return "yt_dlp" in Path(last).parts
+    files = [Path(frame.filename).parts for frame in traceback.extract_tb(error.__traceback__)]
+    # What either of us calls, such as a parser of URLs, may have raised it.
+    callers = [name for parts in files for name in ("yt_dlp", "vc_download") if name in parts]
+    return callers[-1:] == ["yt_dlp"]
+
+
+def cleaned(message: str, source: str | None = None) -> str:
+    """What yt-dlp says, without colours and without what may be secret in URLs.
+
+    The ``source`` is called it, where that is given.
+    """
+    said = _OWN_ID.sub(r"\1", _ANSI.sub("", message).strip())
+    if source is not None:
+        said = said.replace(f"{source}: ", "").replace(source, "it")
+    return urls.scrubbed(said).strip()
 
 
 def plain(error: BaseException, source: str) -> str:
-    """What an exception says, in one line, without colours, pleas for reports, and the source."""
-    said = _PREFIX.sub("", ANSI.sub("", str(error)).strip())
+    """What an exception says, in one line, without pleas for reports, and ``cleaned``."""
+    said = _PREFIX.sub("", cleaned(str(error), source))
     said = re.sub(r"\s+", " ", re.split(r"; please report this issue|\. Use --", said)[0])
-    return said.replace(f"{source}: ", "").replace(source, "it").strip()[:300] or "failed"
+    return said.strip()[:300] or "failed"
 
 
 def _by_class(source: str, causes: list[BaseException], said: str) -> StageError | None:

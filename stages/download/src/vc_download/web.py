@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import yt_dlp
+from yt_dlp.extractor.generic import GenericIE
 
-from vc_core import tools
+from vc_core import tools, urls
 from vc_core.errors import InputError
 from vc_download import caps, captions, client, extractors, resuming
-from vc_download.access import Access, Limits, Section
 from vc_download.failures import Reason, failure
 from vc_download.fetched import Fetched
+from vc_download.options import DownloadOptions
 from vc_download.scratch import ORIGINAL
+from vc_download.section import Section
 
 # What yt-dlp downloads itself, through the client; others it would leave to other programs.
 _PROTOCOLS = {"http", "https", "m3u8", "m3u8_native", "http_dash_segments", "ism"}
@@ -22,22 +24,13 @@ LIVE = ("is_live", "is_upcoming", "post_live")
 _MOST_FORMATS = 50
 
 
-def fetch(
-    url: str,
-    folder: Path,
-    access: Access,
-    limits: Limits,
-    *,
-    section: Section,
-    language: str | None = None,
-    whose_captions: str = "people",
-) -> Fetched:
+def fetch(url: str, folder: Path, section: Section, options: DownloadOptions) -> Fetched:
     """Download the best audio of ``url`` into ``folder``, and its captions.
 
     What an earlier, killed run left in the folder is gone on from. Raises the failures of
     ``vc_download.failures``.
     """
-    wanted = _Wanted(url, folder, access, limits, section, language, whose_captions)
+    wanted = _Wanted(url, folder, section, options)
     if extractors.is_plain_file(url):
         try:
             return wanted.fetch(plain=True)
@@ -54,27 +47,44 @@ class _Wanted:
 
     url: str
     folder: Path
-    access: Access
-    limits: Limits
     section: Section
-    language: str | None
-    whose_captions: str
+    options: DownloadOptions
 
     def fetch(self, plain: bool) -> Fetched:
-        url, original = self.url, self.folder / ORIGINAL
-        with client.opened(url, self.access, self.limits, plain, playlist_items="1:2") as site:
+        url, options, original = self.url, self.options, self.folder / ORIGINAL
+        with client.opened(
+            url,
+            options,
+            longest=options.max_seconds,
+            most=options.max_bytes,
+            plain=plain,
+            playlist_items="1:2",
+        ) as site:
             # First only ask: a playlist must not start to download.
             info = site.extract_info(url, download=False)
             _must_be_one_recording(url, info)
-            _must_fit(url, info, self.limits, self.section)
+            _must_fit(url, info, self.section, options)
             resuming.keep_only(self.folder, _choice(info))
             if not original.is_file():
                 caps.must_have_room(url, _size(info), self.folder)
                 if not site.fetch(info, original) or not original.is_file():
                     raise failure(Reason.NO_AUDIO, url, "gave no file")
-            found = captions.fetch(site, info, self.folder, self.language, self.whose_captions)
+            found = captions.fetch(site, info, self.folder, options.language, options.captions)
         versions = {"yt-dlp": yt_dlp.version.__version__}
         return Fetched(original, _facts(url, info), found, versions)
+
+
+def public_id(info: dict[str, Any]) -> str:
+    """The site's id of a recording, "" where it has none.
+
+    Where no site has named it, yt-dlp takes the end of its URL, query and all: here without what
+    may be secret.
+    """
+    told, page = str(info.get("id") or ""), str(info.get("webpage_url") or "")
+    end = GenericIE._generic_id(page)
+    if end and told.startswith(end):
+        told = GenericIE._generic_id(urls.public(page)) + told.removeprefix(end)
+    return urls.scrubbed(told)
 
 
 def plain_text(value: Any, longest: int = 500) -> str | None:
@@ -95,9 +105,9 @@ def _must_be_one_recording(url: str, info: dict[str, Any]) -> None:
         raise failure(Reason.UNSUPPORTED_URL, url, f"is sent by {protocol}, not by HTTP")
 
 
-def _must_fit(url: str, info: dict[str, Any], limits: Limits, section: Section) -> None:
-    caps.must_be_short(url, section.length(info.get("duration") or 0.0), limits)
-    caps.must_be_small(url, _size(info), limits.bytes)
+def _must_fit(url: str, info: dict[str, Any], section: Section, options: DownloadOptions) -> None:
+    caps.must_be_short(url, section.length(info.get("duration") or 0.0), options.max_seconds)
+    caps.must_be_small(url, _size(info), options.max_bytes)
 
 
 def _size(info: dict[str, Any]) -> int:
@@ -106,15 +116,17 @@ def _size(info: dict[str, Any]) -> int:
 
 
 def _choice(info: dict[str, Any]) -> dict[str, Any]:
-    return {key: info.get(key) for key in ("extractor", "id", "format_id", "filesize")}
+    told = {key: info.get(key) for key in ("extractor", "format_id", "filesize")}
+    return told | {"id": public_id(info)}
 
 
 def _facts(url: str, info: dict[str, Any]) -> dict[str, Any]:
+    page = urls.public(str(info.get("webpage_url") or url))
     return {
-        "url": url,
-        "canonical_url": plain_text(info.get("webpage_url"), 2000) or url,
+        "url": urls.public(url),
+        "canonical_url": plain_text(page, 2000),
         "extractor": info["extractor"],
-        "id": plain_text(info["id"]),
+        "id": plain_text(public_id(info)),
         "title": plain_text(info.get("title")),
         "uploader": plain_text(info.get("uploader") or info.get("channel")),
         "upload_date": _date(info.get("upload_date")),

@@ -1,37 +1,30 @@
 """Score a cloned voice on sentences that it never trained on.
 
-Each sentence is spoken by the base model and by the base with its adapter, with and without the
-reference as context. Beside the scores stand those of the speaker's own clips (the ceiling) and
-of other people in the recordings (the floor).
+Each sentence is spoken by every variant of the model's family: the base model and the base with
+its adapter, for CSM with and without the reference as context. Beside the scores stand those of
+the speaker's own clips (the ceiling) and of other people in the recordings (the floor).
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vc_core import cli
+from vc_core import cli, options
 from vc_core.errors import InputError
-from vc_speech import speakers, whisper
-
-VARIANTS = ("base", "base+context", "lora", "lora+context")
-
-
-def _variants(text: str) -> tuple[str, ...]:
-    """Argument type: some of VARIANTS, in their order."""
-    wanted = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = sorted(set(wanted) - set(VARIANTS))
-    if unknown or not wanted:
-        known = ", ".join(VARIANTS)
-        raise argparse.ArgumentTypeError(f"{text!r}: give some of {known}, with commas")
-    return tuple(name for name in VARIANTS if name in wanted)
+from vc_core.speaking import Family, Speaking
+from vc_evaluate.options import EvaluateOptions
+from vc_speech import tts
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> options.Parser:
+    """The command's arguments and options."""
     parser = cli.parser("vc-evaluate", __doc__)
     parser.add_argument("dataset", type=cli.existing, help="dataset folder, with data/*.parquet")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the scores, JSON")
-    parser.add_argument("--base-model", required=True, help="CSM: a folder or Hub id")
-    parser.add_argument("--adapter", type=cli.existing, required=True, help="LoRA adapter folder")
+    parser.add_argument(
+        "--adapter", type=cli.existing, required=True, help="the adapter's folder, from vc-train"
+    )
     parser.add_argument(
         "--reference", type=cli.existing, required=True, help="the target speaker alone: context"
     )
@@ -61,33 +54,63 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         help="folder for what was spoken; default: 'evaluation' beside the output",
     )
-    parser.add_argument("--variants", type=_variants, default=VARIANTS, help="what speaks")
-    parser.add_argument("--max-texts", type=int, default=8, help="how many sentences each speaks")
-    parser.add_argument("--whisper", default=whisper.DEFAULT_MODEL, help="counts word errors")
-    parser.add_argument("--encoder", default=speakers.DEFAULT_ENCODER, help="compares voices")
-    parser.add_argument("--temperature", type=float, default=0.9, help="0: the likeliest code")
-    parser.add_argument("--top-k", type=int, default=50, help="codes to sample from")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sampling")
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where models run"
-    )
+    options.add(parser, EvaluateOptions)
+    parser.later.append(lambda given: _add_variants(parser, tts.named(parser, given).family))
+    tts.add_options(parser, "speaking")
     return parser
 
 
-def work(args: argparse.Namespace) -> dict[str, Any]:
+def _add_variants(parser: options.Parser, family: Family) -> None:
+    """What speaks: the names of some of the family's variants, in their order."""
+    known = [variant.name for variant in family.variants]
+
+    def chosen(text: str) -> tuple[str, ...]:
+        wanted = [name.strip() for name in text.split(",") if name.strip()]
+        if not wanted or not set(wanted) <= set(known):
+            listed = ", ".join(known)
+            raise argparse.ArgumentTypeError(f"{text!r}: give some of {listed}, with commas")
+        return tuple(name for name in known if name in wanted)
+
+    parser.add_argument(
+        "--variants",
+        type=chosen,
+        default=tuple(known),
+        metavar="NAME,...",
+        help=f"what speaks: some of {', '.join(known)}",
+    )
+
+
+def work(
+    dataset: Path,
+    output: Path,
+    adapter: Path,
+    reference: Path,
+    reference_text: str,
+    vocals: list[Path],
+    segments: list[Path],
+    speech_dir: Path | None,
+    variants: Sequence[str],
+    options: EvaluateOptions,
+    speaking: Speaking,
+) -> dict[str, Any]:
     """Speak, score, write; returns the figures worth keeping."""
-    if len(args.vocals) != len(args.segments):
+    if len(vocals) != len(segments):
         raise InputError(
-            f"--vocals has {len(args.vocals)} files, --segments {len(args.segments)}; "
+            f"--vocals has {len(vocals)} files, --segments {len(segments)}; "
             "give one of each for every recording"
         )
-    if args.max_texts < 1:
-        raise InputError(f"--max-texts {args.max_texts}: give 1 or more")
-    if args.temperature < 0:
-        raise InputError(f"--temperature {args.temperature}: give 0 or more")
     from vc_evaluate import evaluation
 
-    return evaluation.run(args)
+    model = tts.find(options.base_model, options.family)
+    request = tts.Request(
+        options.base_model, str(adapter), options.device, reference, reference_text, speaking
+    )
+    recordings = list(zip(vocals, segments, strict=True))
+    folder = speech_dir or output.with_name("evaluation")
+    chosen = [variant for variant in model.family.variants if variant.name in variants]
+    return evaluation.run(
+        dataset, model, request, chosen, recordings, options, output=output, folder=folder
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,20 +1,21 @@
 """The evaluation: every variant speaks every text, real speech gives ceiling and floor."""
 
-import argparse
 import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vc_core import audio, files, log
 from vc_core.audio import TTS_RATE
+from vc_core.dataset import DatasetClip
 from vc_core.manifests import spread
-from vc_csm import csm
-from vc_evaluate import data, variants
-from vc_evaluate.data import Clip
-from vc_evaluate.variants import Sampling
-from vc_speech import label, pretrained, speakers, watermark, whisper
+from vc_core.speaking import Variant
+from vc_evaluate import data
+from vc_evaluate.options import EvaluateOptions
+from vc_speech import label, speakers, watermark, whisper
 from vc_speech.judge import Judge, Verdict, means
+from vc_speech.tts import Request, SpeakingModel, Voice
 
 TARGET_CLIPS = 24  # enough for a centroid that more would not move
 FLOOR_STRETCHES = 12
@@ -37,79 +38,77 @@ class Item:
     heard: str
 
 
-@dataclasses.dataclass(frozen=True)
-class _Bench:
-    """What every variant is tried with."""
+def run(
+    dataset: Path,
+    model: SpeakingModel,
+    request: Request,
+    variants: Sequence[Variant],
+    recordings: Sequence[tuple[Path, Path]],
+    options: EvaluateOptions,
+    *,
+    output: Path,
+    folder: Path,
+) -> dict[str, Any]:
+    """Let every variant speak; write what was spoken to ``folder``, the scores to ``output``.
 
-    texts: Sequence[Clip]
-    model: csm.Csm
-    context: Sequence[csm.Utterance]
-    judge: Judge
-    how: Sampling
-    folder: Path
-
-
-def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Evaluate as the command line says; writes the speech folder and the scores."""
+    ``recordings`` are separated vocals with their segments, in which other people give the floor.
+    """
     watermark.check()
     notes: list[str] = []
-    texts, split = data.choose_texts(args.dataset, args.max_texts)
+    texts, split = data.choose_texts(dataset, options.max_texts)
     if split != "test":
         notes.append(
             "The test split is empty: texts come from validation, which chose the adapter."
         )
-    stretches = data.others(args.vocals, args.segments, FLOOR_STRETCHES)
-    reference, _ = audio.read(args.reference, TTS_RATE)
-    target = [clip.samples for clip in spread(data.read_split(args.dataset, "train"), TARGET_CLIPS)]
+    stretches = data.others(recordings, FLOOR_STRETCHES)
+    assert request.context_audio is not None
+    reference, _ = audio.read(request.context_audio, TTS_RATE)
+    target = [clip.samples for clip in spread(data.read_split(dataset, "train"), TARGET_CLIPS)]
     if not target:
         notes.append("No training clip: similarity is to the reference recording alone.")
 
-    device = pretrained.choose_device(args.device)
-    # Whisper's engine sets the threads of the whole process, and a small CSM then takes them back.
-    hear = whisper.Transcriber(args.whisper, device)
-    dtype = csm.speaking_dtype(device)
-    model = csm.load(args.base_model, device, dtype, adapter=str(args.adapter))
-    language = texts[0].language
-    encoder = speakers.load(args.encoder, device)
-    judge = Judge(encoder, hear, target or [reference], language)
-    context = []
-    if any(name.endswith("+context") for name in args.variants):
-        context = [csm.context_of(model, args.reference, args.reference_text)]
-
+    # Whisper's engine sets the threads of the whole process, and a small model takes them back.
+    hear = whisper.load(options.whisper, options.device)
+    speaking = model.compared(request, variants)
+    judge = Judge(
+        speakers.load(options.encoder, options.device),
+        hear,
+        target or [reference],
+        texts[0].language,
+    )
     ceiling = [judge.judge(clip.samples, clip.text) for clip in texts]
     floor = [judge.judge(_stretch(*found), None) for found in stretches]
     if not floor:
-        notes.append(f"No floor: {_why_no_floor(args)}.")
+        notes.append(f"No floor: {_why_no_floor(recordings)}.")
 
     spoken: dict[str, Any] = {}
-    folder = args.speech_dir or args.output.with_name("evaluation")
+    seed = request.speaking.seed
     with files.atomic_folder(folder) as partial:
-        slowest = csm.slowest(args.adapter)
-        how = Sampling(args.seed, args.temperature, args.top_k, slowest)
-        bench = _Bench(texts, model, context, judge, how, partial)
-        for name in args.variants:
-            if name.startswith("lora"):
-                # The base has spoken by now: its variants come first.
-                bench = dataclasses.replace(bench, model=csm.merged(bench.model))
-            spoken[name] = _variant(name, bench)
-            logger.info("%s", _line(name, spoken[name]))
+        device = ""
+        for variant, voice in speaking:
+            bench = _Bench(texts, voice, judge, request, partial)
+            spoken[variant.name] = {"title": variant.title, **_variant(variant.name, bench)}
+            device = voice.device
+            logger.info("%s", _line(variant.name, spoken[variant.name]))
         files.write_json(
-            args.output,
+            output,
             {
                 "voice": texts[0].voice,
                 "texts": len(texts),
                 "split": split,
+                "family": model.family.name,
+                **_compared(variants),
                 "variants": spoken,
-                "ceiling": _figures(ceiling, args.seed),
-                "floor": _figures(floor, args.seed) if floor else None,
-                "encoder": args.encoder,
-                "whisper": args.whisper,
-                "base_model": args.base_model,
-                "adapter": str(args.adapter),
+                "ceiling": _figures(ceiling, seed),
+                "floor": _figures(floor, seed) if floor else None,
+                "encoder": options.encoder,
+                "whisper": options.whisper,
+                "base_model": request.base_model,
+                "adapter": request.adapter,
                 "notes": notes,
             },
         )
-    logger.info("wrote %s; what was spoken lies in %s", args.output, folder)
+    logger.info("wrote %s; what was spoken lies in %s", output, folder)
     return {
         "device": device,
         "texts": len(texts),
@@ -120,18 +119,45 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _compared(variants: Sequence[Variant]) -> dict[str, str | None]:
+    """Which variants a summary compares: the first without the adapter, and the first with it."""
+    return {
+        name: next((variant.name for variant in variants if variant.adapter is adapter), None)
+        for name, adapter in (("before", False), ("after", True))
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bench:
+    """What one variant is tried with."""
+
+    texts: Sequence[DatasetClip]
+    voice: Voice
+    judge: Judge
+    request: Request
+    folder: Path
+
+
 def _variant(name: str, bench: _Bench) -> dict[str, Any]:
-    """Let one variant speak all texts into the bench's folder; returns its means and items."""
+    """Let one variant speak all texts into the bench's folder; returns its means and items.
+
+    Every variant draws by the same seeds, so that they differ by model, not by luck.
+    """
     items, verdicts = [], []
     place = name.replace("+", "-")
     asked = [clip.text for clip in bench.texts]
-    said, took = variants.speak(bench.model, name, bench.context, asked, bench.how)
+    seed = bench.request.speaking.seed
+    started = time.perf_counter()
+    said = bench.voice.speak(asked, range(seed, seed + len(asked)))
+    took = time.perf_counter() - started
     heard = log.progress(zip(asked, said, strict=True), desc=name, unit="text", total=len(asked))
     for number, (text, spoken) in enumerate(heard):
         file = f"{place}/{number:03d}.wav"
         (bench.folder / file).parent.mkdir(exist_ok=True)
-        label.write(bench.folder / file, spoken.samples, bench.model.name)
-        verdict = bench.judge.judge(spoken.samples, text)
+        samples = audio.resample(spoken.samples, bench.voice.rate, TTS_RATE)
+        marked = watermark.mark(samples, TTS_RATE)
+        label.write(bench.folder / file, marked, bench.request.base_model)
+        verdict = bench.judge.judge(marked, text)
         verdicts.append(verdict)
         items.append(
             Item(
@@ -141,13 +167,13 @@ def _variant(name: str, bench: _Bench) -> dict[str, Any]:
                 wer=None if verdict.wer is None else round(verdict.wer, 4),
                 dnsmos=round(verdict.dnsmos, 4),
                 stopped=spoken.stopped_by_itself,
-                seconds=round(len(spoken.samples) / TTS_RATE, 3),
+                seconds=round(len(marked) / TTS_RATE, 3),
                 heard=verdict.heard,
             )
         )
     seconds = sum(item.seconds for item in items)
     return {
-        **_figures(verdicts, bench.how.seed),
+        **_figures(verdicts, seed),
         "stop_rate": round(sum(item.stopped for item in items) / len(items), 4),
         "real_time_factor": round(took / seconds, 4) if seconds else None,
         "items": [dataclasses.asdict(item) for item in items],
@@ -164,8 +190,8 @@ def _figures(verdicts: Sequence[Verdict], seed: int) -> dict[str, Any]:
     return dataclasses.asdict(means(verdicts, seed))
 
 
-def _why_no_floor(args: argparse.Namespace) -> str:
-    if not args.vocals:
+def _why_no_floor(recordings: Sequence[tuple[Path, Path]]) -> str:
+    if not recordings:
         return "no recordings were given with --vocals and --segments"
     return f"nobody else speaks for {data.MIN_OTHER_SECONDS:g} s in the recordings"
 

@@ -6,28 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from vc_core.audio import ENGINE_RATE, Samples
-from vc_speech import overlap, speakers
-from vc_speech.speakers import Auto, SpeakerEncoder, Vector
+from vc_reference.options import FitnessOptions
+from vc_speech import overlap, snr, speakers
+from vc_speech.speakers import SpeakerEncoder, Vector
 from vc_speech.vad import Span
 
+AROUND = 3.0  # seconds before and after a slice that are heard with it
 STEP = 0.4  # seconds between the encoder's windows
 STRETCH = 5  # windows, that is 3.2 s: the shortest stretch that is taken for another speaker
 SURE = 3.2  # seconds of speech from which a slice as a whole is as sure as such a stretch
-
-FRAME = 0.03  # seconds: one level
-PAUSE_SHARE = 0.05  # of the frames: their level is taken for the noise's
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a reference must reach; each is an option of the command of the same name."""
-
-    min_seconds: float = 3.0
-    max_seconds: float = 30.0
-    min_dnsmos: float = 2.0
-    max_clipped: float = 0.001
-    min_cosine: float | Auto = "auto"
-    max_overlap: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -35,28 +22,40 @@ class Ears:
     """What tells voices apart: a speaker encoder, and a model that hears two at once, or none."""
 
     encoder: SpeakerEncoder
-    overlap_model: str = overlap.DEFAULT_MODEL
+    overlap_model: str
 
-    def overlaps(self, samples: Samples) -> list[Span]:
-        """Where two people speak at once in 16 kHz mono ``samples`` [frames], in seconds."""
-        return [] if self.overlap_model == "none" else overlap.spans(samples, self.overlap_model)
+    @classmethod
+    def of(cls, options: FitnessOptions) -> "Ears":
+        """Those that are named in the options; raises InputError where they are not to be had."""
+        return cls(speakers.load(options.encoder), options.overlap_model)
 
-    def least_cosine(self, limits: Limits) -> float:
+    def overlap_seconds(self, samples: Samples, start: float, end: float) -> float:
+        """Seconds of two people at once within [start, end) of 16 kHz mono ``samples`` [frames].
+
+        They are heard with what is ``AROUND``: who begins to speak at an edge is told by that.
+        """
+        if self.overlap_model == "none":
+            return 0.0
+        since = max(0.0, start - AROUND)
+        here = samples[round(since * ENGINE_RATE) : round((end + AROUND) * ENGINE_RATE)]
+        return _overlap(start - since, end - since, overlap.spans(here, self.overlap_model))
+
+    def least_cosine(self, limits: FitnessOptions) -> float:
         """The least likeness of a stretch to the rest; InputError where it must be given."""
         return speakers.threshold(self.encoder, "slice", limits.min_cosine, "--min-cosine")
 
 
-def too_short(seconds: float, limits: Limits) -> str:
+def too_short(seconds: float, least: float) -> str:
     """What is wrong with so many ``seconds`` of speech; "" where nothing is."""
-    if seconds >= limits.min_seconds:
+    if seconds >= least:
         return ""
     return (
-        f"{seconds:.1f} s of speech are fewer than {limits.min_seconds:g} (--min-seconds); "
+        f"{seconds:.1f} s of speech are fewer than {least:g} (--min-seconds); "
         "set reference.start/end to a longer stretch"
     )
 
 
-def distorted(share: float, limits: Limits) -> str:
+def distorted(share: float, limits: FitnessOptions) -> str:
     """What is wrong with such a ``share`` of clipped samples; "" where nothing is."""
     if share <= limits.max_clipped:
         return ""
@@ -66,7 +65,7 @@ def distorted(share: float, limits: Limits) -> str:
     )
 
 
-def noisy(dnsmos: float, limits: Limits) -> str:
+def noisy(dnsmos: float, limits: FitnessOptions) -> str:
     """What is wrong with such a DNSMOS; "" where nothing is."""
     if dnsmos >= limits.min_dnsmos:
         return ""
@@ -86,26 +85,19 @@ def several_voices(likeness: float | None, least: float) -> str:
     )
 
 
-def two_at_once(seconds: float, limits: Limits) -> str:
+def two_at_once(seconds: float, most: float) -> str:
     """What is wrong with so many ``seconds`` of two people at once; "" where nothing is."""
-    if seconds <= limits.max_overlap:
+    if seconds <= most:
         return ""
     return (
-        f"two people speak at once for {seconds:.1f} s, more than {limits.max_overlap:g} "
+        f"two people speak at once for {seconds:.1f} s, more than {most:g} "
         "(--max-overlap); set reference.start/end to where one person speaks"
     )
 
 
 def snr_db(samples: Samples) -> float:
-    """How far 16 kHz mono ``samples`` [frames] of speech lie above their quietest moments, dB."""
-    size = round(FRAME * ENGINE_RATE)
-    count = len(samples) // size
-    if count == 0:
-        return 0.0
-    frames = samples[: count * size].reshape(count, size)
-    powers = np.mean(np.square(frames, dtype=np.float64), axis=1)
-    quiet = max(float(np.quantile(powers, PAUSE_SHARE)), 1e-12)
-    return round(10 * float(np.log10(max(float(powers.mean()), 1e-12) / quiet)), 1)
+    """How far the speech in 16 kHz mono ``samples`` [frames] lies above the noise, dB."""
+    return round(snr.snr(samples, ENGINE_RATE), 1)
 
 
 def least_likeness(samples: Samples, speech: list[Span], encoder: SpeakerEncoder) -> float | None:

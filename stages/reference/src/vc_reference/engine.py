@@ -9,46 +9,38 @@ from vc_core import audio, files, log
 from vc_core.audio import ENGINE_RATE, TTS_RATE, Samples
 from vc_core.errors import InputError
 from vc_reference import checks, proposals
-from vc_reference.checks import Ears, Limits
+from vc_reference.checks import Ears
+from vc_reference.options import ReferenceOptions
 from vc_reference.slices import MARGIN, Piece, Slice, UnfitError, cut, joined, read
-from vc_speech import overlap, quality, speakers, vad
+from vc_speech import quality, vad
 from vc_speech.speakers import SpeakerEncoder
 
 logger = log.get("reference")
 
-AROUND = 3.0  # seconds: who begins to speak at a slice's edge is heard only with what follows
+SILENT = "none"  # the transcriber that hears no text
 
 
-def make(
-    slices: Sequence[Slice],
-    output: Path,
-    limits: Limits,
-    *,
-    encoder: str = speakers.DEFAULT_ENCODER,
-    overlap_model: str = overlap.DEFAULT_MODEL,
-    hearing: tuple[str, str] | None = None,
-) -> dict[str, Any]:
+def make(slices: Sequence[Slice], output: Path, options: ReferenceOptions) -> dict[str, Any]:
     """Write the reference as 24 kHz mono WAV and its figures beside it, as ``.json``.
 
-    ``hearing`` is the Whisper model and language that give its text. Returns the figures. Raises
-    InputError, naming the slice, the limit and the mend, and where it can a better slice, when
-    the slices are not to be had or do not make a reference.
+    Returns the figures. Raises InputError, naming the slice, the limit and the mend, and where it
+    can a better slice, when the slices are not to be had or do not make a reference.
     """
     if output.suffix.lower() != ".wav":
         raise InputError(f"{output}: the output is WAV; name it .wav")
-    ears = Ears(speakers.load(encoder), overlap_model)
+    ears = Ears.of(options)
     try:
-        pieces = _cut_all(slices, limits)
-        heard, figures = _checked(pieces, limits, ears)
+        pieces = _cut_all(slices, options.max_seconds)
+        heard, figures = _checked(pieces, options, ears)
     except UnfitError as error:
-        raise InputError(f"{error}{_better(error.at, limits, ears)}") from None
+        raise InputError(f"{error}{_better(error.at, options, ears)}") from None
     names = list(dict.fromkeys(piece.wanted.name for piece in pieces))
     told = {
         "source": ", ".join(names),
         **figures,
         "rate": TTS_RATE,
-        "encoder": encoder,
-        "text": _text(heard, *hearing) if hearing else "",
+        "encoder": options.encoder,
+        "text": _text(heard, options),
     }
     with files.atomic(output) as partial:
         audio.write(partial, joined(pieces, TTS_RATE), TTS_RATE)
@@ -86,15 +78,15 @@ def paired(
     ]
 
 
-def _cut_all(slices: Sequence[Slice], limits: Limits) -> list[Piece]:
-    """The slices' pieces, as many as there is room for."""
+def _cut_all(slices: Sequence[Slice], longest: float) -> list[Piece]:
+    """The slices' pieces, as many as there is room for in ``longest`` seconds."""
     pieces: list[Piece] = []
-    left = limits.max_seconds
+    left = longest
     for number, wanted in enumerate(slices):
         if left <= MARGIN:
             logger.warning(
                 "reference: %.0f s are enough; the last %d slices are left out",
-                limits.max_seconds,
+                longest,
                 len(slices) - number,
             )
             break
@@ -103,13 +95,15 @@ def _cut_all(slices: Sequence[Slice], limits: Limits) -> list[Piece]:
     return pieces
 
 
-def _checked(pieces: Sequence[Piece], limits: Limits, ears: Ears) -> tuple[Samples, dict[str, Any]]:
+def _checked(
+    pieces: Sequence[Piece], limits: ReferenceOptions, ears: Ears
+) -> tuple[Samples, dict[str, Any]]:
     """The reference at 16 kHz and its figures; raises UnfitError for the first limit not kept."""
     least = ears.least_cosine(limits)
     heard = joined(pieces, ENGINE_RATE)
     speech = vad.speech_spans(heard)
     seconds = vad.total(speech)
-    if complaint := checks.too_short(seconds, limits):
+    if complaint := checks.too_short(seconds, limits.min_seconds):
         raise UnfitError(f"{_spoken(pieces)}: {complaint}", pieces[0].wanted)
     told = []
     for piece in pieces:
@@ -119,7 +113,7 @@ def _checked(pieces: Sequence[Piece], limits: Limits, ears: Ears) -> tuple[Sampl
         if complaint := checks.noisy(mos, limits):
             raise UnfitError(f"{_spoken([piece])}: {complaint}", piece.wanted)
         told.append(_facts(piece, mos, _overlap_seconds(piece, ears)))
-        if complaint := checks.two_at_once(told[-1]["overlap_seconds"], limits):
+        if complaint := checks.two_at_once(told[-1]["overlap_seconds"], limits.max_overlap):
             raise UnfitError(f"{_spoken([piece])}: {complaint}", piece.wanted)
     alike = _alike(pieces, limits, ears.encoder, least)
     stretch = checks.least_likeness(heard, speech, ears.encoder)
@@ -138,7 +132,7 @@ def _checked(pieces: Sequence[Piece], limits: Limits, ears: Ears) -> tuple[Sampl
 
 
 def _alike(
-    pieces: Sequence[Piece], limits: Limits, encoder: SpeakerEncoder, least: float
+    pieces: Sequence[Piece], limits: ReferenceOptions, encoder: SpeakerEncoder, least: float
 ) -> float | None:
     """How like the others the odd one of several pieces is; raises UnfitError where too little."""
     if len(pieces) < 2:
@@ -159,11 +153,10 @@ def _alike(
 
 def _overlap_seconds(piece: Piece, ears: Ears) -> float:
     """Seconds of two people at once in the piece, heard with what is around it."""
-    since = max(0.0, piece.start - AROUND)
-    samples, rate, _ = read(piece.wanted.recording, since, piece.end + AROUND)
-    double = ears.overlaps(audio.resample(samples, rate, ENGINE_RATE))
-    start, end = piece.start - since, piece.end - since
-    return sum(max(0.0, min(end, to) - max(start, at)) for at, to in double)
+    since = max(0.0, piece.start - checks.AROUND)
+    found, rate, _ = read(piece.wanted.recording, since, piece.end + checks.AROUND)
+    samples = audio.resample(found, rate, ENGINE_RATE)
+    return ears.overlap_seconds(samples, piece.start - since, piece.end - since)
 
 
 def _facts(piece: Piece, dnsmos: float, overlap_seconds: float) -> dict[str, Any]:
@@ -179,7 +172,7 @@ def _facts(piece: Piece, dnsmos: float, overlap_seconds: float) -> dict[str, Any
     }
 
 
-def _better(unfit: Slice, limits: Limits, ears: Ears) -> str:
+def _better(unfit: Slice, limits: ReferenceOptions, ears: Ears) -> str:
     """The end of the message: what near the unfit slice would do instead."""
     found = proposals.near(unfit, limits, ears)
     if found is None:
@@ -187,11 +180,13 @@ def _better(unfit: Slice, limits: Limits, ears: Ears) -> str:
     return f"; {found.start:.1f}-{found.end:.1f} s would serve better (DNSMOS {found.dnsmos:.2f})"
 
 
-def _text(heard: Samples, model: str, language: str) -> str:
-    """What is said in 16 kHz samples."""
-    from vc_speech.whisper import Transcriber
+def _text(heard: Samples, options: ReferenceOptions) -> str:
+    """What is said in 16 kHz samples, for models that want the text of their context."""
+    if options.whisper == SILENT:
+        return ""
+    from vc_speech import whisper
 
-    return Transcriber(model, "cpu").hear(heard, language).text
+    return whisper.load(options.whisper, "cpu").hear(heard, options.language).text
 
 
 def _spoken(pieces: Sequence[Piece]) -> str:

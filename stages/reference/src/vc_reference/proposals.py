@@ -10,14 +10,14 @@ from vc_core import audio, log
 from vc_core.audio import ENGINE_RATE, TTS_RATE, Samples
 from vc_core.errors import InputError
 from vc_reference import checks, voices
-from vc_reference.checks import Ears, Limits
+from vc_reference.checks import Ears
+from vc_reference.options import FitnessOptions, ProposeOptions, ReferenceOptions
 from vc_reference.slices import Slice, read
 from vc_reference.voices import Stretch
 from vc_speech import quality, vad
 
 logger = log.get("reference")
 
-SHORTEST, LONGEST = 8.0, 20.0  # seconds
 AROUND = 120.0  # seconds before and after an unfit slice in which a better one is sought
 TRIED = 2  # stretches measured for each one wanted
 # What a stretch is measured by at first, before the costly figures: dB and cosines, made alike.
@@ -41,21 +41,27 @@ class Proposal:
     share: float
 
 
-def propose(
-    recording: Path,
-    count: int,
-    shortest: float,
-    longest: float,
-    limits: Limits,
-    ears: Ears,
-) -> list[Proposal]:
-    """The best ``count`` stretches of each of the recording's main voices, best first.
+@dataclass(frozen=True)
+class _Wanted:
+    """What a stretch has to reach, with at least ``min_speech`` seconds of speech."""
+
+    limits: FitnessOptions
+    min_speech: float
+    ears: Ears
+
+
+def propose(recording: Path, options: ProposeOptions) -> list[Proposal]:
+    """The best stretches of each of the recording's main voices, best first.
 
     The voices are called A, B and so on, the one who speaks most first. Raises InputError when
     nothing in the recording would serve.
     """
+    shortest, longest = options.min_seconds, options.max_seconds
     if longest < shortest:
         raise InputError(f"--max-seconds {longest:g}: below --min-seconds {shortest:g}; raise it")
+    ears = Ears.of(options)
+    # A stretch is to pass as a reference whose least speech is the usual.
+    wanted = _Wanted(options, ReferenceOptions.model_validate({}).min_seconds, ears)
     samples, _ = audio.read(recording, ENGINE_RATE)
     turns = voices.turns_in(samples, ears)
     spoken = voices.seconds_by_voice(turns)
@@ -64,7 +70,7 @@ def propose(
         name = _letter(voice)
         candidates = voices.stretches(turns, voice, shortest, longest)
         share = round(seconds / sum(spoken.values()), 3)
-        best = _best(samples, candidates, count, limits, ears, name, share)
+        best = _best(samples, candidates, options.count, wanted, name, share)
         if not best:
             logger.warning(
                 "voice %s (%.0f%% of the speech): no clean stretch of %g to %g s",
@@ -79,7 +85,7 @@ def propose(
     return found
 
 
-def near(unfit: Slice, limits: Limits, ears: Ears) -> Proposal | None:
+def near(unfit: Slice, limits: ReferenceOptions, ears: Ears) -> Proposal | None:
     """The best stretch within two minutes of a slice, of the voice that speaks most in it."""
     if ears.encoder.thresholds is None:
         return None
@@ -93,8 +99,10 @@ def near(unfit: Slice, limits: Limits, ears: Ears) -> Proposal | None:
     if not spoken:
         return None
     voice = next(iter(spoken))
-    candidates = voices.stretches(turns, voice, SHORTEST, LONGEST)
-    best = _best(samples, candidates, 1, limits, ears, _letter(voice), 0.0)
+    usual = ProposeOptions.model_validate({})
+    candidates = voices.stretches(turns, voice, usual.min_seconds, usual.max_seconds)
+    wanted = _Wanted(limits, limits.min_seconds, ears)
+    best = _best(samples, candidates, 1, wanted, _letter(voice), 0.0)
     return replace(best[0], start=best[0].start + since, end=best[0].end + since) if best else None
 
 
@@ -134,14 +142,13 @@ def _best(
     samples: Samples,
     candidates: Sequence[Stretch],
     count: int,
-    limits: Limits,
-    ears: Ears,
+    wanted: _Wanted,
     name: str,
     share: float,
 ) -> list[Proposal]:
     """The ``count`` candidates of one voice that pass the checks, by DNSMOS, the best first."""
     measured = [
-        _measured(_within(samples, stretch), stretch, limits, ears, name, share)
+        _measured(samples, stretch, wanted, name, share)
         for stretch in _apart(samples, candidates, count * TRIED)
     ]
     fit = [proposal for proposal in measured if proposal is not None]
@@ -165,32 +172,28 @@ def _apart(samples: Samples, candidates: Sequence[Stretch], count: int) -> Itera
 
 
 def _measured(
-    samples: Samples,
-    stretch: Stretch,
-    limits: Limits,
-    ears: Ears,
-    name: str,
-    share: float,
+    samples: Samples, stretch: Stretch, wanted: _Wanted, name: str, share: float
 ) -> Proposal | None:
-    """The stretch with its figures; None where it would not pass as a reference."""
-    speech = vad.speech_spans(samples)
-    likeness = checks.least_likeness(samples, speech, ears.encoder)
+    """A stretch of ``samples`` with its figures; None where it would not pass as a reference."""
+    here, ears, limits = _within(samples, stretch), wanted.ears, wanted.limits
+    speech = vad.speech_spans(here)
+    likeness = checks.least_likeness(here, speech, ears.encoder)
     # Every window of a long stretch would cost seconds: its beginning and its end tell enough.
-    mos = min(quality.dnsmos(samples[: quality.WINDOW]), quality.dnsmos(samples[-quality.WINDOW :]))
+    mos = min(quality.dnsmos(here[: quality.WINDOW]), quality.dnsmos(here[-quality.WINDOW :]))
     complaints = (
-        checks.too_short(vad.total(speech), limits),
-        checks.distorted(quality.clipped(samples), limits),
+        checks.too_short(vad.total(speech), wanted.min_speech),
+        checks.distorted(quality.clipped(here), limits),
         checks.noisy(mos, limits),
         checks.several_voices(likeness, ears.least_cosine(limits)),
     )
-    if any(complaints):
+    if any(complaints) or ears.overlap_seconds(samples, stretch.start, stretch.end) > 0:
         return None
     return Proposal(
         name,
         round(stretch.start, 2),
         round(stretch.end, 2),
         round(mos, 2),
-        checks.snr_db(samples),
+        checks.snr_db(here),
         likeness,
         share,
     )

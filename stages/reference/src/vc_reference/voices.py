@@ -1,28 +1,29 @@
-"""Who speaks in a recording, roughly: its spans of speech, told apart by how they sound."""
+"""Who speaks in a recording, as far as stretches of one voice alone are sought."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from vc_core import log
-from vc_core.audio import ENGINE_RATE, Samples
+from vc_core.audio import Samples
 from vc_core.errors import InputError
 from vc_reference.checks import Ears
-from vc_speech import speakers, vad
+from vc_speech import diarization, vad
+from vc_speech.diarization import activity, pieces
+from vc_speech.diarization.people import Labels
+from vc_speech.overlap import STEP
 from vc_speech.speakers import Vector
 
-PIECE = 4.0  # seconds: longer speech without a pause may hold two voices
 MAIN = 0.03  # of the speech: who speaks less is nobody to propose
-MOST = 4000  # pieces that are clustered; of more an even choice, the others go to the nearest
 BREAK = 1.5  # seconds: a stretch holds no longer pause
 MARGIN = 0.15  # seconds of pause around a stretch
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A span of speech in seconds, whose it is, and how like that voice its least like part is.
+    """A span of speech in seconds, whose it is, and how like that voice it sounds.
+
+    The likeness is over what is usual for speech so long, and so may be above 1.
 
     ``voice`` is a number from 0, the one who speaks most, or -1 where parts of it differ, or two
     people speak at once.
@@ -48,29 +49,29 @@ def turns_in(samples: Samples, ears: Ears) -> list[Turn]:
 
     Raises InputError for an encoder whose scale is not known.
     """
-    encoder, known = ears.encoder, ears.encoder.thresholds
+    known = ears.encoder.thresholds
     if known is None:
         raise InputError(
-            "--encoder: voices are told apart only by one whose scale is known; "
-            f"use {speakers.DEFAULT_ENCODER}"
+            "--encoder: voices are told apart only by one whose scale is known, such as "
+            "package:campplus"
         )
-    spans = vad.speech_spans(samples)
-    cuts = [_parts(start, end) for start, end in spans]
-    pieces = [piece for parts in cuts for piece in parts]
-    if not pieces:
+    heard = activity.listen(samples, ears.overlap_model, vad.Silero())
+    usual = diarization.USUAL
+    people = diarization.tell_apart(samples, heard, ears.encoder, usual, known.voice)
+    if people is None:
         return []
-    embedded = log.progress(pieces, unit="piece", desc="voices")
-    vectors = np.stack([encoder.embed(_samples_of(samples, *piece)) for piece in embedded])
-    seconds = np.array([end - start for start, end in pieces])
-    labels, likeness = _labelled(vectors, seconds, encoder.window, known.person)
-    double = ears.overlaps(samples)
-    turns, at = [], 0
-    for (start, end), parts in zip(spans, cuts, strict=True):
-        here = slice(at, at + len(parts))
-        alone = not any(since < end and start < until for since, until in double)
-        one = alone and len(set(labels[here].tolist())) == 1
-        turns.append(Turn(start, end, int(labels[at]) if one else -1, float(likeness[here].min())))
-        at += len(parts)
+    seconds = people.pieces.seconds
+    voices = _ranked(people.decision.person, seconds)
+    likeness = _likeness(people)
+    starts = people.pieces.spans[:, 0]
+    turns = []
+    for first, last in activity.flagged_runs(heard.speech):
+        here = slice(*np.searchsorted(starts, (first, last)).tolist())
+        alone = not heard.overlap[first:last].any()
+        one = alone and len(set(voices[here].tolist())) == 1
+        voice = int(voices[here][0]) if one else -1
+        alike = float(np.average(likeness[here], weights=seconds[here])) if one else 0.0
+        turns.append(Turn(first * STEP, last * STEP, voice, alike))
     return turns
 
 
@@ -115,32 +116,25 @@ def _last_of(turns: Sequence[Turn], first: int, voice: int, until: float) -> int
     return last
 
 
-def _labelled(
-    vectors: Vector, seconds: Vector, window: float, person: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each vector [n, dim] the number of its voice and its cosine to that voice's centroid."""
-    from scipy.cluster.hierarchy import fcluster, linkage
-
-    sure = np.flatnonzero(seconds >= window)
-    sure = sure if sure.size else np.arange(len(vectors))
-    sure = sure[np.linspace(0, sure.size - 1, min(sure.size, MOST)).round().astype(int)]
-    labels = np.zeros(1, int)
-    if sure.size > 1:
-        tree = linkage(vectors[sure], method="average", metric="cosine")
-        labels = fcluster(tree, person, criterion="distance") - 1
-    spoken = np.bincount(labels, weights=seconds[sure])
-    order = np.argsort(-spoken)
-    main = [label for label in order if spoken[label] >= MAIN * spoken.sum()]
-    centroids = np.stack([speakers.centroid(vectors[sure][labels == label]) for label in main])
-    cosines = vectors @ centroids.T
-    return cosines.argmax(axis=1), cosines.max(axis=1)
+def _ranked(persons: Labels, seconds: Vector) -> Labels:
+    """For each piece [n] the rank of its person by speech, 0 for the most; -1 for minor ones."""
+    known = persons >= 0
+    spoken = np.bincount(persons[known], weights=seconds[known])
+    main = [who for who in np.argsort(-spoken) if spoken[who] >= MAIN * spoken.sum()]
+    ranks = np.full(len(spoken) + 1, -1)
+    ranks[main] = np.arange(len(main))
+    # Nobody's pieces are numbered -1, which is the last of the ranks.
+    return ranks[persons]
 
 
-def _parts(start: float, end: float) -> list[tuple[float, float]]:
-    """A span of seconds in equal parts of at most 4 s."""
-    count = max(1, int(np.ceil((end - start) / PIECE)))
-    return list(pairwise(np.linspace(start, end, count + 1).tolist()))
+def _likeness(people: diarization.People) -> Vector:
+    """How like its person's voice each piece is [n], over what is usual for its length.
 
-
-def _samples_of(samples: Samples, start: float, end: float) -> Samples:
-    return samples[round(start * ENGINE_RATE) : round(end * ENGINE_RATE)]
+    1 where a piece is too short to tell.
+    """
+    decision, seconds = people.decision, people.pieces.seconds
+    mine = decision.likeness[np.arange(len(seconds)), decision.person]
+    out: Vector = np.where(
+        seconds >= pieces.SHORTEST, mine / decision.noise.likeness(seconds), 1.0
+    ).astype(np.float32)
+    return out

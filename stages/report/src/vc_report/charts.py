@@ -113,7 +113,7 @@ def loss_curve(rows: Iterable[Mapping[str, Any]]) -> Markup:
 def similarity_scale(scores: Mapping[str, Any]) -> Markup:
     """Each variant's similarity on one scale, with floor and ceiling marked."""
     shown = [
-        (words.variant(name), float(told["similarity"]), told.get("similarity_ci"))
+        (str(told.get("title") or name), float(told["similarity"]), told.get("similarity_ci"))
         for name, told in (scores.get("variants") or {}).items()
         if _finite(told.get("similarity"))
     ]

@@ -3,17 +3,19 @@
 Opens from disk with no network. What is missing is named on the page, with the reason.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-from vc_core import cli, files, log
-from vc_core.errors import InputError
+from vc_core import cli, files, log, options
+from vc_report.options import ReportOptions
 
 LARGE_MB = 15.0  # above this a page opens slowly on a phone
 
+logger = log.get("report")
 
-def build_parser() -> argparse.ArgumentParser:
+
+def build_parser() -> options.Parser:
+    """The command's arguments and options."""
     parser = cli.parser("vc-report", __doc__)
     parser.add_argument(
         "results", type=cli.existing, help="results folder, with run_config.yaml in it"
@@ -30,36 +32,46 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="failures.json of the workflow; without it the stages' own records are read",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the page, one HTML file")
     parser.add_argument(
-        "--clips-per-voice", type=int, default=12, help="how many kept clips get a player"
+        "--stages",
+        type=Path,
+        metavar="FILE",
+        help="stages.json of the workflow, with the order of its stages; without it they stand in "
+        "the order in which they ran",
     )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the page, one HTML file")
+    options.add(parser, ReportOptions)
     return parser
 
 
-def work(args: argparse.Namespace) -> dict[str, Any]:
+def work(
+    results: Path,
+    work: Path,
+    failures: Path | None,
+    stages: Path | None,
+    output: Path,
+    options: ReportOptions,
+) -> dict[str, Any]:
     """Read the tree, write the page; returns its counts."""
-    if args.clips_per_voice < 0:
-        raise InputError(f"--clips-per-voice {args.clips_per_voice}: give 0 or more")
     from vc_report import page, tree
+    from vc_report.failures import where
 
-    run = tree.read(args.results, args.work, args.failures)
-    html, players = page.render(run, args.clips_per_voice)
-    with files.atomic(args.output) as partial:
+    run = tree.read(results, work, failures, stages)
+    html, players = page.render(run, options.clips_per_voice)
+    with files.atomic(output) as partial:
         partial.write_text(html, "utf-8")
 
-    size = args.output.stat().st_size / 1e6
-    logger = log.get("report")
+    size = output.stat().st_size / 1e6
     if size > LARGE_MB:
         logger.warning("the page has %.1f MB; a smaller --clips-per-voice makes it lighter", size)
-    failures = [failure for voice in run.voices for failure in voice.all_failures()]
-    for failure in failures:
-        logger.warning("%s failed at %s: %s", failure.where, failure.stage, failure.message)
-    logger.info("wrote %s (%.1f MB, %d players): open it in a browser", args.output, size, players)
+    failed = [failure for voice in run.voices for failure in voice.all_failures()]
+    for failure in failed:
+        logger.warning("%s failed at %s: %s", where(failure), failure.stage, failure.message)
+    logger.info("wrote %s (%.1f MB, %d players): open it in a browser", output, size, players)
     return {
         "voices": len(run.voices),
         "sources": sum(len(voice.sources) for voice in run.voices),
-        "failures": len(failures),
+        "failures": len(failed),
         "players": players,
         "megabytes": round(size, 3),
     }

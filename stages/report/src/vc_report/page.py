@@ -11,8 +11,6 @@ from vc_core.manifests import spread
 from vc_report import charts, failures, players, words
 from vc_report.tree import Run, Voice
 
-MICRO_BASE = "csm-micro"  # the base whose speech is noise
-REAL_BASE = "unsloth/csm-1b"
 MANY = 10  # failures; of more than these only the kinds are told at first sight
 
 
@@ -31,7 +29,9 @@ def render(run: Run, clips_per_voice: int) -> tuple[str, int]:
         clock=words.clock,
         figure=words.figure,
         reason=words.reason,
-        variant=words.variant,
+        where=failures.where,
+        said=failures.said,
+        advice=failures.advice,
     )
     environment.globals.update(
         audio=players.data_uri, web=_web, figures=words.FIGURES, reasons=words.REASONS
@@ -43,8 +43,7 @@ def render(run: Run, clips_per_voice: int) -> tuple[str, int]:
         failures=failed,
         kinds=failures.kinds(failed) if len(failed) > MANY else [],
         unfinished=_unfinished(run),
-        micro=any(MICRO_BASE in _base_model(voice, run) for voice in run.voices),
-        real_base=REAL_BASE,
+        notices=_notices(run),
         versions=_versions(run.records),
         made=time.strftime("%Y-%m-%d %H:%M %Z"),
     )
@@ -54,8 +53,10 @@ def render(run: Run, clips_per_voice: int) -> tuple[str, int]:
 def _voice(voice: Voice, run: Run, clips_per_voice: int) -> dict[str, Any]:
     return {
         "voice": voice,
+        "family": voice.training_facts.get("family_title") or "",
         "base_model": _base_model(voice, run),
         "summary": _summary(voice.scores),
+        "titles": _titles(voice.scores),
         "timelines": [
             (source, charts.timeline(source.rows)) for source in voice.sources if source.rows
         ],
@@ -81,28 +82,53 @@ def _voice(voice: Voice, run: Run, clips_per_voice: int) -> dict[str, Any]:
 def _base_model(voice: Voice, run: Run) -> str:
     """The base that this voice's adapter was trained on, or the configured one."""
     told = voice.training_facts.get("base_model")
-    return str(told or (run.config.get("train") or {}).get("base_model") or "")
+    return str(told or (run.config.get("models") or {}).get("tts") or "")
+
+
+def _notices(run: Run) -> list[str]:
+    """What people are to be told of the speaking models, each once."""
+    told = [voice.training_facts.get("notice") for voice in run.voices]
+    return list(dict.fromkeys(str(notice) for notice in told if notice))
+
+
+def _titles(scores: Mapping[str, Any] | None) -> dict[str, str]:
+    """What people call each variant, by its name."""
+    variants = (scores or {}).get("variants") or {}
+    return {name: str(told.get("title") or name) for name, told in variants.items()}
+
+
+def _compared(scores: Mapping[str, Any]) -> tuple[str, str]:
+    """Names of the variants that are compared in short, "" for one that there is not.
+
+    Scores that do not say are taken to begin with the base and to end with what was learnt.
+    """
+    if "after" in scores:
+        return str(scores.get("before") or ""), str(scores["after"] or "")
+    names = list(scores.get("variants") or {})
+    return (names[0] if len(names) > 1 else ""), (names[-1] if names else "")
 
 
 def _summary(scores: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Base, LoRA, floor and ceiling, each a dict of figures (empty when not there)."""
+    """Before, after, floor and ceiling, each a dict of figures (empty when not there)."""
     scores = scores or {}
     variants = scores.get("variants") or {}
+    before, after = _compared(scores)
     return {
-        "base": variants.get("base") or variants.get("base+context") or {},
-        "lora": variants.get("lora") or variants.get("lora+context") or {},
+        "before": variants.get(before) or {},
+        "after": variants.get(after) or {},
+        "title": _titles(scores).get(after, after),
         "floor": scores.get("floor") or {},
         "ceiling": scores.get("ceiling") or {},
     }
 
 
 def _gain(scores: Mapping[str, Any] | None) -> float | None:
-    """How far LoRA comes on the way from floor to ceiling: 0 at the floor, 1 at the ceiling."""
+    """How far training comes on the way from floor to ceiling: 0 at the floor, 1 at the ceiling."""
     told = _summary(scores)
-    lora, floor, ceiling = (told[x].get("similarity") for x in ("lora", "floor", "ceiling"))
-    if None in (lora, floor, ceiling) or ceiling <= floor:
+    after, floor, ceiling = (told[x].get("similarity") for x in ("after", "floor", "ceiling"))
+    if None in (after, floor, ceiling) or ceiling <= floor:
         return None
-    return float((lora - floor) / (ceiling - floor))
+    return float((after - floor) / (ceiling - floor))
 
 
 def _training(voice: Voice) -> dict[str, Any]:

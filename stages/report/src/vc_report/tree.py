@@ -6,28 +6,23 @@ from typing import Any, TypeVar
 
 import yaml
 
-from vc_core import files, ledger, provenance
+from vc_core import failures, files, ledger, provenance
 from vc_core.errors import InputError
+from vc_core.failures import Failure
 from vc_core.manifests import Clip, LedgerRow, read_rows
 from vc_core.provenance import Provenance
-from vc_report import failures
-from vc_report.failures import Failure
+from vc_report import order
+from vc_report.failures import told as told_failures
+from vc_report.order import Order
 
 Row = TypeVar("Row")
-
-# What a source passes through, by the file that shows it.
-STEPS = (
-    ("download", "source.wav"),
-    ("separate", "vocals.flac"),
-    ("segment", "segments.jsonl"),
-    ("transcribe", "words.jsonl"),
-)
 
 
 @dataclass
 class Source:
     """One recording of a voice; ``seconds`` is None when nothing says how long it is.
 
+    ``reached`` is the last stage that came through, ``failures`` begin with the cause of all.
     ``twin`` is the id of an earlier source that is the same recording, "" when there is none.
     """
 
@@ -38,9 +33,9 @@ class Source:
     seconds: float | None
     rows: list[LedgerRow]
     clips: list[Clip]
-    failures: list[Failure]
     reached: str
     provenance: Provenance
+    failures: list[Failure] = field(default_factory=list)
     twin: str = ""
 
     @property
@@ -113,14 +108,24 @@ class Run:
     records: list[dict[str, Any]]
 
 
-def read(results: Path, work: Path, failed: Path | None = None) -> Run:
+def read(results: Path, work: Path, failed: Path | None = None, stages: Path | None = None) -> Run:
     """Read a results folder and its work folder, and what failed from the file ``failed``.
 
     Without that file the records that the stages left beside their outputs tell what failed.
-    Raises InputError when there is no usable ``run_config.yaml``: then nothing says which
-    voices and sources there should be.
+    ``stages`` is the file that tells in which order they work. Raises InputError when there is no
+    usable ``run_config.yaml``: then nothing says which voices and sources there should be.
     """
-    path = results / "run_config.yaml"
+    config = _config(results / "run_config.yaml")
+    reader = _Reader(results, work, order.read(stages), told_failures(failed))
+    run = Run(config, [], [])
+    for name, told in config["voices"].items():
+        voice, records = reader.voice(name, told or {})
+        run.voices.append(voice)
+        run.records += [{**row, "voice": name} for row in records]
+    return run
+
+
+def _config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; run the workflow first: it writes it")
     try:
@@ -130,77 +135,83 @@ def read(results: Path, work: Path, failed: Path | None = None) -> Run:
     voices = config.get("voices") if isinstance(config, dict) else None
     if not isinstance(voices, dict) or not voices:
         raise InputError(f"{path}: voices: is empty; name at least one voice")
-    records = [
-        {**row, "voice": name} for name in voices for row in _records([work / name, results / name])
-    ]
-    known = failures.told(failed)
-    return Run(
-        config,
-        [_voice(results, work, name, told or {}, known) for name, told in voices.items()],
-        records,
-    )
+    return dict(config)
 
 
-def _voice(
-    results: Path, work: Path, name: str, told: dict[str, Any], known: list[Failure] | None
-) -> Voice:
-    folder = results / name
-    notes: list[str] = []
-    entries = [
-        entry if isinstance(entry, dict) else {"url": str(entry)}
-        for entry in told.get("sources") or []
-    ]
-    sources = [_source(work, folder, name, entry, notes) for entry in entries]
-    twins = provenance.twins([(source.id, source.provenance) for source in sources])
-    for source in sources:
-        source.twin = twins.get(source.id, "")
-        if known is not None:
-            source.failures = [x for x in known if (x.voice, x.source) == (name, source.id)]
-    voice = Voice(
-        name=name,
-        folder=folder,
-        consent=str(told.get("consent", "")),
-        language=str(told.get("language", "")),
-        sources=sources,
-        failures=failures.of_voice(results, name)
-        if known is None
-        else [x for x in known if (x.voice, x.source) == (name, "")],
-        notes=notes,
-    )
-    reference = folder / "reference" / "reference.wav"
-    voice.reference = reference if reference.is_file() else None
-    voice.reference_facts = _object(reference.with_suffix(".json"), notes)
-    voice.training = _objects(folder / "adapter" / "training.jsonl", notes)
-    voice.training_facts = _object(folder / "adapter" / "training.json", notes)
-    voice.speech = _objects(folder / "speech" / "speech.jsonl", notes)
-    voice.scores = _object(folder / "scores.json", notes) or None
-    _name_missing(voice)
-    return voice
+@dataclass(frozen=True)
+class _Reader:
+    """Where a run lies; ``failed`` is what the workflow tells of failures, None when nothing."""
 
+    results: Path
+    work: Path
+    order: Order
+    failed: list[Failure] | None
 
-def _source(
-    work: Path, folder: Path, voice: str, entry: dict[str, Any], notes: list[str]
-) -> Source:
-    name = str(entry.get("id") or entry.get("url", ""))
-    place = work / voice / name
-    facts = _object(place / "source.json", notes)
-    told = provenance.read(facts)
-    rows = _ledger(folder, name, notes)
-    clips = _rows(folder / "clips" / name / "metadata.jsonl", Clip, notes)
-    kept = {row.clip for row in rows if row.kept}
-    reached = [stage for stage, file in STEPS if (place / file).is_file()]
-    return Source(
-        id=name,
-        title=told.title or name,
-        url=told.url or str(entry.get("url") or ""),
-        licence=told.licence or str(entry.get("licence") or ""),
-        seconds=rows[-1].end if rows else _number(facts.get("duration")),
-        rows=rows,
-        clips=[clip for clip in clips if not rows or clip.clip in kept],
-        failures=failures.of_source(work, folder / "clips", voice, name),
-        reached=reached[-1] if reached else "",
-        provenance=told,
-    )
+    def voice(self, name: str, told: dict[str, Any]) -> tuple[Voice, list[dict[str, Any]]]:
+        """A voice, of which ``told`` stands in the configuration, and its records in order."""
+        folder = self.results / name
+        notes: list[str] = []
+        of_sources = self.order.records(_records(self.work / name))
+        reached = {row["output"].partition("/")[0]: str(row.get("stage", "")) for row in of_sources}
+        entries = [
+            entry if isinstance(entry, dict) else {"url": str(entry)}
+            for entry in told.get("sources") or []
+        ]
+        sources = [self._source(name, entry, reached, notes) for entry in entries]
+        twins = provenance.twins([(source.id, source.provenance) for source in sources])
+        found = self._failures(name, sources)
+        for source in sources:
+            source.twin = twins.get(source.id, "")
+            source.failures = [failure for failure in found if failure.source == source.id]
+        reference = folder / "reference" / "reference.wav"
+        voice = Voice(
+            name=name,
+            folder=folder,
+            consent=str(told.get("consent", "")),
+            language=str(told.get("language", "")),
+            sources=sources,
+            failures=[failure for failure in found if not failure.source],
+            reference=reference if reference.is_file() else None,
+            reference_facts=_object(reference.with_suffix(".json"), notes),
+            training=_objects(folder / "adapter" / "training.jsonl", notes),
+            training_facts=_object(folder / "adapter" / "training.json", notes),
+            speech=_objects(folder / "speech" / "speech.jsonl", notes),
+            scores=_object(folder / "scores.json", notes) or None,
+            notes=notes,
+        )
+        _name_missing(voice)
+        return voice, self.order.records([*of_sources, *_records(folder)])
+
+    def _failures(self, voice: str, sources: list[Source]) -> list[Failure]:
+        """What failed of a voice and of its sources, the causes first."""
+        found = self.failed
+        if found is None:
+            urls = {source.id: source.url for source in sources}
+            found = failures.of_sources(self.work, self.results, voice, urls)
+            found += failures.of_voice(self.results, voice)
+        return self.order.failures(failure for failure in found if failure.voice == voice)
+
+    def _source(
+        self, voice: str, entry: dict[str, Any], reached: dict[str, str], notes: list[str]
+    ) -> Source:
+        name = str(entry.get("id") or entry.get("url", ""))
+        folder = self.results / voice
+        facts = _object(self.work / voice / name / "source.json", notes)
+        told = provenance.read(facts)
+        rows = _ledger(folder, name, notes)
+        clips = _rows(folder / "clips" / name / "metadata.jsonl", Clip, notes)
+        kept = {row.clip for row in rows if row.kept}
+        return Source(
+            id=name,
+            title=told.title or name,
+            url=told.url or str(entry.get("url") or ""),
+            licence=told.licence or str(entry.get("licence") or ""),
+            seconds=rows[-1].end if rows else _number(facts.get("duration")),
+            rows=rows,
+            clips=[clip for clip in clips if not rows or clip.clip in kept],
+            reached=reached.get(name, ""),
+            provenance=told,
+        )
 
 
 def _ledger(folder: Path, source: str, notes: list[str]) -> list[LedgerRow]:
@@ -240,17 +251,15 @@ def _name_missing(voice: Voice) -> None:
         voice.notes.append(f"No {what}: {why}.")
 
 
-def _records(folders: list[Path]) -> list[dict[str, Any]]:
-    """The run records under some folders, with the output each lies beside, in stage order."""
+def _records(folder: Path) -> list[dict[str, Any]]:
+    """The run records under a folder, each with the output it lies beside."""
     found = []
-    for folder in folders:
-        for path in sorted(folder.rglob("*.run.json")) if folder.is_dir() else []:
-            row = _object(path, [])
-            if row:
-                output = path.relative_to(folder).as_posix().removesuffix(".run.json")
-                found.append({**row, "output": output})
-    order = {stage: place for place, stage in enumerate(failures.STAGES)}
-    return sorted(found, key=lambda row: (order.get(str(row.get("stage")), 99), row["output"]))
+    for path in sorted(folder.rglob("*.run.json")) if folder.is_dir() else []:
+        row = _object(path, [])
+        if row:
+            output = path.relative_to(folder).as_posix().removesuffix(".run.json")
+            found.append({**row, "output": output})
+    return found
 
 
 def _number(value: Any) -> float | None:

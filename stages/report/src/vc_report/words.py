@@ -41,8 +41,8 @@ FIGURES = (
     (
         "wer",
         "Word error rate",
-        "Words that Whisper hears otherwise than they were asked for. 0 % is best; above 100 % "
-        "happens when it hears more words than there are.",
+        "Words that a transcriber hears otherwise than they were asked for. 0 % is best; above "
+        "100 % happens when it hears more words than there are.",
     ),
     (
         "dnsmos",
@@ -61,13 +61,6 @@ FIGURES = (
         "Seconds it takes to make a second of speech; below 1 is faster than one can listen.",
     ),
 )
-
-VARIANTS = {
-    "base": "Base",
-    "base+context": "Base + context",
-    "lora": "LoRA",
-    "lora+context": "LoRA + context",
-}
 
 
 def number(value: Any, digits: int = 2) -> str:
@@ -108,8 +101,3 @@ def fate(row: LedgerRow) -> str:
     """The clip of a ledger row, and what was measured of it where it was turned down."""
     measured = [f"{reason(name)} {value:g}" for name, value in (row.figures or {}).items()]
     return ", ".join([row.clip, *measured])
-
-
-def variant(name: str) -> str:
-    """A variant's heading."""
-    return VARIANTS.get(name, name)

@@ -1,18 +1,16 @@
 """Find who speaks when in a recording, and which of the voices is the target's."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-from vc_core import cli, log
-from vc_speech.speakers import DEFAULT_ENCODER, cosine_or_auto
-from vc_speech.vad import DEFAULT_VAD
+from vc_core import cli, log, options
+from vc_segment.options import SegmentOptions
 
 logger = log.get("segment")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command's options."""
+def build_parser() -> options.Parser:
+    """The command's arguments and options."""
     parser = cli.parser("vc-segment", __doc__)
     parser.add_argument("vocals", type=cli.existing, help="the recording's voices alone")
     parser.add_argument(
@@ -29,63 +27,50 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rttm", type=Path, metavar="FILE", help="write who speaks when as RTTM too"
     )
-    parser.add_argument("--vad", default=DEFAULT_VAD, help="voice activity detector")
-    parser.add_argument(
-        "--encoder",
-        default=DEFAULT_ENCODER,
-        help="speaker encoder: package:campplus, package:resemblyzer, or hub:ID",
-    )
-    parser.add_argument(
-        "--overlap-model",
-        default="package:pyannote-segmentation",
-        help="model that hears who speaks within ten seconds, two at once too; none: VAD only",
-    )
-    parser.add_argument(
-        "--min-similarity",
-        type=cosine_or_auto,
-        default="auto",
-        help="least cosine of the target's voice to the reference; auto: the encoder's own",
-    )
-    parser.add_argument(
-        "--min-margin",
-        type=float,
-        default=2.0,
-        help="least log-odds (natural) that a piece of speech is the target's",
-    )
+    options.add(parser, SegmentOptions)
     return parser
 
 
-def work(args: argparse.Namespace) -> dict[str, Any]:
+def work(
+    vocals: Path,
+    reference: Path,
+    recording: Path | None,
+    output: Path,
+    rttm: Path | None,
+    options: SegmentOptions,
+) -> dict[str, Any]:
     """Diarize, find the target, write the rows; returns what was found."""
     from vc_core import audio, manifests
-    from vc_segment import activity, diarize, levels, rttm, timeline
+    from vc_segment import diarize, levels, timeline
+    from vc_segment.rttm import write as write_rttm
     from vc_speech import speakers, vad
+    from vc_speech.diarization import activity
 
-    encoder = speakers.load(args.encoder)
-    least = speakers.threshold(encoder, "voice", args.min_similarity, "--min-similarity")
-    detector = vad.load(args.vad)
-    samples, _ = audio.read(args.vocals, audio.ENGINE_RATE)
-    reference, _ = audio.read(args.reference, audio.ENGINE_RATE)
-    heard = activity.listen(samples, args.overlap_model, detector)
-    found = diarize.diarize(samples, heard, encoder, reference, least, str(args.vocals))
+    encoder = speakers.load(options.encoder)
+    least = speakers.threshold(encoder, "voice", options.min_similarity, "--min-similarity")
+    detector = vad.load(options.vad)
+    samples, _ = audio.read(vocals, audio.ENGINE_RATE)
+    target, _ = audio.read(reference, audio.ENGINE_RATE)
+    heard = activity.listen(samples, options.overlap_model, detector)
+    found = diarize.diarize(samples, heard, encoder, target, least, str(vocals))
     for line in found.described():
         logger.info("%s", line)
-    removed = levels.removed_power(args.recording, samples) if args.recording else None
+    removed = levels.removed_power(recording, samples) if recording else None
     duration = len(samples) / audio.ENGINE_RATE
-    rows = timeline.rows(duration, removed, heard, found.named, args.min_margin)
-    if args.rttm:
-        rttm.write(args.rttm, rows, args.vocals.stem)
-    manifests.write_rows(args.output, rows)
+    rows = timeline.rows(duration, removed, heard, found.named, options.min_margin)
+    if rttm:
+        write_rttm(rttm, rows, vocals.stem)
+    manifests.write_rows(output, rows)
     seconds = timeline.seconds_by_label(rows)
-    logger.info("wrote %s (%.1f s of the target)", args.output, seconds.get("target", 0.0))
+    logger.info("wrote %s (%.1f s of the target)", output, seconds.get("target", 0.0))
     return {
         "seconds": round(duration, 3),
-        "encoder": args.encoder,
+        "encoder": options.encoder,
         "voices": found.voices,
         "target": found.target,
         "target_match": round(found.voices[found.target]["like_reference"], 4),
         "min_similarity": least,
-        "min_margin": args.min_margin,
+        "min_margin": options.min_margin,
         "calibration": found.calibration,
         "seconds_by_label": seconds,
     }

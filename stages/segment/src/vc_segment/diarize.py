@@ -1,8 +1,8 @@
-"""From what is heard to the people of the recording, and to the target among them.
+"""The people of a recording, and the target among them.
 
-The decision "target or not" is calibrated on this recording's own voices: on how alike two pieces
-of one person are here and how alike its people are, not by one threshold for all recordings,
-which telephone voices of strangers pass.
+The decision "target or not" is calibrated on this recording's own voices, as those are told apart
+(``vc_speech.diarization``), not by one threshold for all recordings, which telephone voices of
+strangers pass.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ import numpy as np
 
 from vc_core.audio import ENGINE_RATE, Samples
 from vc_core.errors import InputError
-from vc_segment import decide, people, pieces
-from vc_segment.activity import Heard
-from vc_segment.decide import Named
+from vc_segment import target
+from vc_segment.target import Named
+from vc_speech import diarization
+from vc_speech.diarization import USUAL, pieces
+from vc_speech.diarization.activity import Heard
 from vc_speech.overlap import STEP
 from vc_speech.speakers import SpeakerEncoder, Vector, centroid
-
-USUAL = 0.6  # likeness of one person's pieces, where the reference is too short to tell
 
 
 @dataclass(frozen=True)
@@ -49,41 +49,36 @@ def diarize(
     least: float,
     name: str,
 ) -> Found:
-    """Cut, embed, cluster and name the speech of 16 kHz ``samples``.
+    """Tell the people of 16 kHz ``samples`` apart, and find the target.
 
     Raises InputError when there is no speech, or when no voice is at least ``least`` like the
     16 kHz ``reference``.
     """
-    found = pieces.find(samples, heard, encoder)
-    if not (found.seconds >= pieces.SHORTEST).any():
-        raise InputError(f"{name}: no speech long enough to tell a voice; check the recording")
     wanted, usual = _told_by(reference, encoder)
     # The encoder's own scale, not what the user asks of the match with the reference.
     voice = encoder.thresholds.voice if encoder.thresholds else least
-    clusters = people.cluster(found.vectors, found.seconds, found.switched, usual, voice)
-    decision = decide.decide(found, clusters.labels, max(clusters.between, voice))
-    doubtful = decide.doubtful(found, decision)
-    if doubtful.any():
-        found, origin = pieces.halved(samples, found, doubtful, encoder)
-        decision = decide.decide(found, clusters.labels[origin], max(clusters.between, voice))
-    target, alike = decide.target_of(decision.voices, wanted, least, name)
-    named = decide.named(found, decision, target)
+    people = diarization.tell_apart(samples, heard, encoder, usual, voice)
+    if people is None:
+        raise InputError(f"{name}: no speech long enough to tell a voice; check the recording")
+    decision = people.decision
+    number, alike = target.target_of(decision.voices, wanted, least, name)
+    named = target.named(people.pieces, decision, number)
     voices = [
         {
-            "seconds": round(sum(_seconds(piece) for piece in named if piece.person == number), 3),
+            "seconds": round(sum(_seconds(piece) for piece in named if piece.person == who), 3),
             "like_reference": round(likeness, 4),
-            "like_target": round(float(decision.voices[number] @ decision.voices[target]), 4),
+            "like_target": round(float(decision.voices[who] @ decision.voices[number]), 4),
         }
-        for number, likeness in enumerate(alike)
+        for who, likeness in enumerate(alike)
     ]
     calibration = {
-        "piece_likeness": round(clusters.likeness, 4),
-        "voice_likeness": round(clusters.between, 4),
+        "piece_likeness": round(people.likeness, 4),
+        "voice_likeness": round(people.between, 4),
         "least_likeness_2s": round(decision.boundary(2.0), 4),
         "noise_fixed": round(decision.noise.fixed, 4),
         "noise_fading": round(decision.noise.fading, 4),
     }
-    return Found(named, voices, target, calibration)
+    return Found(named, voices, number, calibration)
 
 
 def _told_by(reference: Samples, encoder: SpeakerEncoder) -> tuple[Vector, float]:

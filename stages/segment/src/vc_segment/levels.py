@@ -6,7 +6,7 @@ import numpy as np
 
 from vc_core import audio
 from vc_core.audio import ENGINE_RATE, Samples
-from vc_segment.activity import FRAME, Shares
+from vc_speech.diarization.activity import FRAME, Shares
 
 
 def removed_power(recording: Path, vocals: Samples) -> Shares:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from vc_core.manifests import Segment
-from vc_segment.activity import Heard, Shares, flagged_runs
-from vc_segment.decide import Named
+from vc_segment.target import Named
+from vc_speech.diarization.activity import Heard, Shares, flagged_runs
 from vc_speech.overlap import STEP
 
 MUSIC_DB = -50.0  # dBFS of what separation took away, above which a pause is music

@@ -1,6 +1,5 @@
 """What is to be said: texts from the command line, from files and tables, in sayable parts."""
 
-import csv
 import json
 import re
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vc_core import tables
 from vc_core.errors import InputError
 
 STDIN = "-"
@@ -136,16 +136,16 @@ def _rows(file: Path) -> list[dict[str, str]]:
     """One row a text: its text, and id and seed where a table gives them."""
     if str(file) == STDIN:
         return _lines(sys.stdin.read())
+    if file.suffix in (".csv", ".tsv"):
+        found = tables.read(file, COLUMNS, required=("text",), others=True)
+        return [_checked(row.place, row.cells) for row in found]
     try:
         content = file.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 ({error.reason}); save it as UTF-8") from None
-    readers = {".jsonl": _json_rows, ".csv": _csv_rows, ".tsv": _csv_rows}
-    if file.suffix not in readers:
+    if file.suffix != ".jsonl":
         return _lines(content)
-    return [
-        _checked(f"{file}:{number}", row) for number, row in readers[file.suffix](file, content)
-    ]
+    return [_checked(f"{file}:{number}", row) for number, row in _json_rows(file, content)]
 
 
 def _json_rows(file: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -161,21 +161,6 @@ def _json_rows(file: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]
         if not isinstance(row, dict):
             raise InputError(f'{file}:{number}: not an object; write {{"text": ...}}')
         yield number, row
-
-
-def _csv_rows(file: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    tabs = file.suffix == ".tsv"
-    reader = csv.DictReader(
-        content.splitlines(keepends=True),
-        delimiter="\t" if tabs else ",",
-        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
-    )
-    if "text" not in (reader.fieldnames or []):
-        raise InputError(f"{file}: has no column 'text'; its first line must name the columns")
-    for row in reader:
-        if None in row:
-            raise InputError(f"{file}:{reader.line_num}: more cells than columns; quote the text")
-        yield reader.line_num, row
 
 
 def _checked(place: str, row: dict[str, Any]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vc_core.errors import InputError
-from vc_csm import csm, mimi, objective
+from vc_csm import csm, mimi
 from vc_csm.codes import CodecInfo, CodedClip
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def select(
         if clip.split not in ("train", "validation"):
             continue
         _check(clip, codec)
-        example = Example(clip, objective.positions(model, clip))
+        example = Example(clip, csm.positions(model.processor, clip))
         seconds = len(clip.codes) / codec.frame_rate
         # A frame may be begun and not filled, so a clip of 10 s can have a frame more.
         if seconds > max_seconds + 1 / codec.frame_rate or example.positions > limit:

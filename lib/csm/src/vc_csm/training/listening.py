@@ -9,6 +9,7 @@ from vc_core import files
 from vc_core.audio import TTS_RATE
 from vc_core.manifests import spread
 from vc_csm import csm, mimi
+from vc_csm.options import CsmSpeaking
 from vc_csm.training.data import Clips
 from vc_csm.training.trackers import Trackers
 from vc_speech import label, speakers, watermark, whisper
@@ -27,7 +28,7 @@ class Listener:
         clips: Clips,
         count: int,
         *,
-        whisper_name: str,
+        listener: str,
         encoder: str,
         language: str,
         seed: int,
@@ -43,7 +44,7 @@ class Listener:
         watermark.check()
         self._judge = Judge(
             speakers.load(encoder),
-            whisper.Transcriber(whisper_name, "cpu", THREADS),
+            whisper.load(listener, "cpu", THREADS),
             target,
             language,
         )
@@ -54,12 +55,9 @@ class Listener:
         The samples, marked and labelled as synthetic, go to ``folder/step-000250``.
         """
         model.model.eval()
-        said = csm.speak_all(
-            model,
-            self._texts,
-            seeds=[self._seed + index for index in range(len(self._texts))],
-            letters_a_second=self._slowest,
-        )
+        seeds = range(self._seed, self._seed + len(self._texts))
+        speaker = csm.Speaker(model, [], CsmSpeaking.model_validate({}), self._slowest)
+        said = speaker.say(self._texts, seeds)
         verdicts = []
         with files.atomic_folder(folder / f"step-{step:06d}") as partial:
             for index, (text, speech) in enumerate(zip(self._texts, said, strict=True)):

@@ -12,7 +12,6 @@ import datetime
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -69,8 +68,8 @@ class Group:
 
 
 @contextlib.contextmanager
-def workers(count: int, device: str, arguments: Sequence[str]) -> Iterator[None]:
-    """Start the other ``count - 1`` processes with the same arguments; they end with the block.
+def workers(count: int, device: str, again: Sequence[str]) -> Iterator[None]:
+    """Start the other ``count - 1`` processes by the command ``again``; they end with the block.
 
     Nothing to start where ``torchrun`` or ``accelerate launch`` has started us already. Raises
     InputError when there are fewer GPUs.
@@ -93,9 +92,8 @@ def workers(count: int, device: str, arguments: Sequence[str]) -> Iterator[None]
         **{"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)},
     }
     os.environ |= {**shared, "RANK": "0", "LOCAL_RANK": "0"}
-    command = [sys.executable, "-m", "vc_train", *arguments, "--quiet"]
     started = [
-        subprocess.Popen(command, env=os.environ | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+        subprocess.Popen(again, env=os.environ | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(1, count)
     ]
     done = threading.Event()

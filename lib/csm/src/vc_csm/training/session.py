@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from vc_core import files, log, records
 from vc_core.errors import InputError, StageError
 from vc_csm import codes, csm
 from vc_csm.codes import CodecInfo
+from vc_csm.options import FAMILY, CsmTraining
 from vc_csm.training import (
     adapter,
     backends,
@@ -33,6 +32,7 @@ from vc_csm.training.presets import Preset
 from vc_csm.training.settings import Settings
 from vc_csm.training.trackers import Trackers
 from vc_speech import pretrained
+from vc_speech.tts import TrainingJob
 
 logger = log.get("train")
 
@@ -40,79 +40,93 @@ logger = log.get("train")
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 COMPILE_FROM = 200  # steps; fewer do not pay for the compiler's minutes
 
+# A CSM of so few parameters, such as the one that ships for tests, speaks noise.
+NOISE_BELOW = 10_000_000
+NOISE = (
+    "This base model proves the mechanics, not the voice. It is a tiny model that ships with the "
+    "pipeline, so that every stage runs without a network; its speech is noise. For the real "
+    "voice set models: {tts: unsloth/csm-1b} in the configuration and run again, best on a GPU."
+)
 
-def run(args: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any] | None:
-    """Train as the command line says, alone or with other processes; returns the figures."""
-    device = pretrained.choose_device(args.device)
-    with parallel.workers(args.processes, device, arguments):
+
+def run(job: TrainingJob) -> dict[str, Any] | None:
+    """Train as the job says, alone or with other processes; returns the figures."""
+    training = job.training
+    assert isinstance(training, CsmTraining)
+    device = pretrained.choose_device(job.device)
+    with parallel.workers(training.processes, device, job.again):
         group = Group(device)
         if not group.first:
             parallel.follow_parent()
         stop = loop.Stop()
         with stop.listening():
-            return _run(args, group, stop)
+            return _run(job, training, group, stop)
 
 
-def _run(args: argparse.Namespace, group: Group, stop: loop.Stop) -> dict[str, Any] | None:
-    clips, codec = codes.read(args.codes)
+def _run(
+    job: TrainingJob, training: CsmTraining, group: Group, stop: loop.Stop
+) -> dict[str, Any] | None:
+    clips, codec = codes.read(job.prepared)
     # Subnormal numbers slow CPUs down and change nothing.
     torch.set_flush_denormal(True)
-    preset = presets.choose(args.preset, _memory_gb(group.device))
-    plan = resolve(args, preset, group.device)
+    preset = presets.choose(training.preset, _memory_gb(group.device))
+    plan = resolve(training, preset, group.device)
     dtype = DTYPES[plan["precision"]] if group.device != "cpu" else "float32"
-    base = backends.load(args.base_model, plan["backend"], group.device, dtype, plan["quantize"])
+    base = backends.load(job.base_model, plan["backend"], group.device, dtype, plan["quantize"])
     if group.device == "cpu":
-        plan["precision"] = cpu_precision(args.precision, base)
+        plan["precision"] = cpu_precision(training.precision, base)
     if plan["precision"] == "bf16" and plan["quantize"] == "none":
         backends.to_bfloat16(base)
-    chosen = data.select(clips, codec, base, args.max_seconds)
-    settings = settings_of(args, plan, base, len(chosen.train))
+    chosen = data.select(clips, codec, base, training.max_seconds)
+    settings = settings_of(job, training, plan, base, len(chosen.train))
     model = lay_over(base, settings)
-    if settings.compile:
+    if settings.compile == "on":
         compile_layers(model)
     _tell(model, chosen, settings, preset, group)
-    root = args.checkpoints or args.output.with_name(args.output.name + ".checkpoints")
-    place = root / settings.fingerprint()
-    others = [other for other in root.glob("*") if other != place and other.is_dir()]
+    place = job.checkpoints / settings.fingerprint()
+    others = [x for x in job.checkpoints.glob("*") if x != place and x.is_dir()]
     if others and not checkpoint.newest(place):
-        logger.warning("%s: checkpoints of other settings; starting anew beside them", root)
+        logger.warning(
+            "%s: checkpoints of other settings; starting anew beside them", job.checkpoints
+        )
 
     longest = preset.longest_clips if preset else settings.batch_size
     budget = min(longest, settings.clips_a_step) * chosen.longest
-    made = run_of(args, model, chosen, settings, group, place, stop, budget)
-    if not loop.resume(made) and args.self_test:
+    made = run_of(job, model, chosen, settings, group, place, stop, budget)
+    if not loop.resume(made) and settings.self_test:
         check(made)
     if group.first:
         made.trackers = Trackers(
-            place / "tensorboard", args.voice or "voice", vars(settings), made.progress.step
+            place / "tensorboard", job.voice or "voice", settings.model_dump(), made.progress.step
         )
     try:
         loop.train(made)
     finally:
         if made.trackers:
             made.trackers.close()
-    return write(args, made, codec) if group.first else None
+    return write(job, made, codec) if group.first else None
 
 
-def resolve(args: argparse.Namespace, preset: Preset | None, device: str) -> dict[str, Any]:
+def resolve(training: CsmTraining, preset: Preset | None, device: str) -> dict[str, Any]:
     """What ``auto`` means here: for every option that can be, its value."""
     cuda = device.startswith("cuda")
-    backend = backends.choose(args.backend, "cuda" if cuda else "cpu")
-    precision = args.precision
+    backend = backends.choose(training.backend, "cuda" if cuda else "cpu")
+    precision: str = training.precision
     if precision == "auto":
         can = cuda and torch.cuda.is_bf16_supported()
         precision = "bf16" if can else ("fp16" if cuda else "fp32")
-    quantize = args.quantize
+    quantize: str = training.quantize
     if quantize == "auto":
         quantize = preset.quantize if preset else "none"
-    checkpointing = args.gradient_checkpointing == "on"
-    if args.gradient_checkpointing == "auto" and preset:
-        checkpointing = preset.gradient_checkpointing
-    compiled = args.compile == "on"
-    if args.compile == "auto":
+    checkpointing: str = training.gradient_checkpointing
+    if checkpointing == "auto":
+        checkpointing = "on" if preset and preset.gradient_checkpointing else "off"
+    compiled: str = training.compile
+    if compiled == "auto":
         plain = backend == "peft" and quantize == "none"
-        compiled = cuda and plain and args.max_steps >= COMPILE_FROM
-    optimizer = args.optimizer
+        long = training.max_steps >= COMPILE_FROM
+        compiled = "on" if cuda and plain and long else "off"
+    optimizer: str = training.optimizer
     if optimizer == "auto":
         optimizer = preset.optimizer if preset else "adamw"
         if not backends.has_bitsandbytes():
@@ -139,21 +153,20 @@ def cpu_precision(wanted: str, base: csm.Csm) -> str:
 
 
 def settings_of(
-    args: argparse.Namespace, plan: dict[str, Any], base: csm.Csm, clips: int
+    job: TrainingJob, training: CsmTraining, plan: dict[str, Any], base: csm.Csm, clips: int
 ) -> Settings:
     """The run's settings, with nothing left on ``auto`` and epochs counted in steps."""
-    given: dict[str, Any] = {
-        name: getattr(args, name, None) for name in Settings.__dataclass_fields__
-    }
-    if args.epochs:
-        clips_a_step = args.batch_size * args.gradient_accumulation
-        given["max_steps"] = data.epochs_to_steps(args.epochs, clips, clips_a_step)
-    given["targets"] = args.targets or csm.LORA_TARGETS
-    fingerprints = {
-        "base_weights": adapter.base_fingerprint(base),
-        "codes": files.sha256(args.codes)[:16],
-    }
-    return Settings(**(given | fingerprints | plan))
+    given = training.model_dump() | plan
+    if training.epochs:
+        clips_a_step = training.batch_size * training.gradient_accumulation
+        given["max_steps"] = data.epochs_to_steps(training.epochs, clips, clips_a_step)
+    given["targets"] = training.targets or csm.LORA_TARGETS
+    return Settings(
+        **given,
+        base_model=job.base_model,
+        base_weights=adapter.base_fingerprint(base),
+        codes=files.sha256(job.prepared)[:16],
+    )
 
 
 def lay_over(base: csm.Csm, settings: Settings) -> csm.Csm:
@@ -167,7 +180,7 @@ def lay_over(base: csm.Csm, settings: Settings) -> csm.Csm:
             dropout=settings.lora_dropout,
             targets=settings.targets,
             seed=settings.seed,
-            gradient_checkpointing=settings.gradient_checkpointing,
+            gradient_checkpointing=settings.gradient_checkpointing == "on",
             base_name=settings.base_model,
         )
     except ValueError as error:
@@ -183,7 +196,7 @@ def lay_over(base: csm.Csm, settings: Settings) -> csm.Csm:
 
 
 def run_of(
-    args: argparse.Namespace,
+    job: TrainingJob,
     model: csm.Csm,
     clips: Clips,
     settings: Settings,
@@ -201,9 +214,9 @@ def run_of(
             model,
             clips,
             settings.samples,
-            whisper_name=args.whisper,
-            encoder=args.encoder,
-            language=args.language,
+            listener=job.listener,
+            encoder=job.encoder,
+            language=job.language,
             seed=settings.seed,
         )
     # Whisper's engine sets the threads of the whole process; a small CSM takes them back.
@@ -257,7 +270,7 @@ def compile_layers(model: csm.Csm) -> None:
         layer.compile(dynamic=True)
 
 
-def write(args: argparse.Namespace, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:
+def write(job: TrainingJob, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:
     """Write the adapter's folder and remove the checkpoints; returns the figures."""
     model, clips, settings, progress = run.model, run.clips, run.settings, run.progress
     validations = progress.validations
@@ -291,15 +304,18 @@ def write(args: argparse.Namespace, run: loop.Run, codec: CodecInfo) -> dict[str
     if figures["device"] == "cuda":
         figures["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
     record = {
-        "base_model": args.base_model,
-        "voice": args.voice,
-        "consent": args.consent,
+        "family": FAMILY.name,
+        "family_title": FAMILY.title,
+        "base_model": job.base_model,
+        **_notice(model),
+        "voice": job.voice,
+        "consent": job.consent,
         "letters_a_second": clips.letters_a_second(),
-        "settings": dataclasses.asdict(settings),
+        "settings": settings.model_dump(),
         **figures,
         "peak_memory_mb": round(records.peak_memory_mb(), 1),
         "processor": {
-            "of": args.base_model,
+            "of": job.base_model,
             "tokenizer": type(model.processor.tokenizer).__name__,
             "vocabulary": len(model.processor.tokenizer),
         },
@@ -307,20 +323,26 @@ def write(args: argparse.Namespace, run: loop.Run, codec: CodecInfo) -> dict[str
         "versions": records.versions("vc-train"),
     }
     try:
-        with files.atomic_folder(args.output) as partial:
+        with files.atomic_folder(job.output) as partial:
             adapter.write(partial, model, record, progress.rows, run.checkpoints)
     except checkpoint.UNWRITABLE as error:
         raise StageError(
-            f"{args.output}: cannot be written ({error}); make room, and run the same command "
+            f"{job.output}: cannot be written ({error}); make room, and run the same command "
             "again: it goes on from its last checkpoint"
         ) from error
     checkpoint.discard(run.checkpoints)
     logger.info(
         "wrote %s (step %d of %d by %s%s)",
-        *(args.output, kept_step, progress.step, figures["chosen_by"]),
+        *(job.output, kept_step, progress.step, figures["chosen_by"]),
         f", validation loss {losses[0]:.4f} to {kept['val_loss']:.4f}" if kept else "",
     )
     return figures
+
+
+def _notice(model: csm.Csm) -> dict[str, str]:
+    """What people are to be told of the base model; nothing of most."""
+    noise = csm.base_of(model.model).num_parameters() < NOISE_BELOW
+    return {"notice": NOISE} if noise else {}
 
 
 def _tell(

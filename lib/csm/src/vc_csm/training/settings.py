@@ -1,61 +1,28 @@
 """What a training run depends on, and nothing else."""
 
-import dataclasses
 import hashlib
 import json
 import math
 
-# Settings that say how often to look and how to compute, not what is learnt: a run resumes
-# across changes of them.
-_NOT_LEARNT = {
-    *("eval_every", "checkpoint_every", "log_every", "samples", "sample_every"),
-    *("gradient_checkpointing", "compile"),
-}
+from vc_core.options import Incidental, marker
+from vc_csm.options import CsmTraining
+
+# Beside the options that are incidental: how often to look, in what to compute and how much at
+# once, not what is learnt. A run resumes across changes of them.
+_NOT_LEARNT = ("eval_every", "samples", "sample_every", "epochs", "preset", "processes")
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Every resolved setting of a run.
+class Settings(CsmTraining):
+    """The options of a run as they were resolved: nothing is on auto, epochs are steps.
 
     ``base_weights`` and ``codes`` are fingerprints of the model and of the file of codes.
-    ``backend`` is peft or unsloth; ``precision`` fp32, bf16 or fp16; ``quantize`` none, 8bit or
-    4bit, of the base's weights; ``optimizer`` adamw or adamw8bit. ``batch_size`` times
-    ``gradient_accumulation`` clips make a step, however they are cut into batches.
-    ``depth_fraction`` is the share of frames, drawn anew at every step, that the depth decoder
-    learns from. ``max_seconds`` is the longest clip taken. ``patience`` is in validations, 0 for
-    endless.
+    ``batch_size`` times ``gradient_accumulation`` clips make a step, however they are cut into
+    batches.
     """
 
     base_model: str
     base_weights: str
     codes: str
-    backend: str
-    precision: str
-    quantize: str
-    optimizer: str
-    max_steps: int
-    batch_size: int
-    gradient_accumulation: int
-    learning_rate: float
-    schedule: str
-    warmup_steps: int
-    weight_decay: float
-    max_grad_norm: float
-    lora_r: int
-    lora_alpha: int
-    lora_dropout: float
-    targets: str
-    depth_fraction: float
-    max_seconds: float
-    patience: int
-    seed: int
-    eval_every: int
-    samples: int
-    sample_every: int
-    checkpoint_every: int
-    log_every: int
-    gradient_checkpointing: bool
-    compile: bool
 
     @property
     def clips_a_step(self) -> int:
@@ -64,10 +31,11 @@ class Settings:
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits, equal for runs that learn the same."""
+        fields = type(self).model_fields
         mattering = {
             name: value
-            for name, value in dataclasses.asdict(self).items()
-            if name not in _NOT_LEARNT
+            for name, value in self.model_dump().items()
+            if name not in _NOT_LEARNT and marker(fields[name], Incidental) is None
         }
         written = json.dumps(mattering, sort_keys=True)
         return hashlib.sha256(written.encode()).hexdigest()[:12]

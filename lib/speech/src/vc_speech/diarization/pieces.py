@@ -7,7 +7,7 @@ import numpy as np
 
 from vc_core import log
 from vc_core.audio import Samples
-from vc_segment.activity import (
+from vc_speech.diarization.activity import (
     CHANGE_TOLERANCE,
     FRAME,
     Flags,

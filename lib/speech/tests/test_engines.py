@@ -25,7 +25,7 @@ def test_noise_lowers_dnsmos(kathleen: list[audio.Samples]) -> None:
 
 
 def test_whisper_hears_what_was_said(kathleen: list[audio.Samples], speech: Path) -> None:
-    heard = Transcriber().hear(kathleen[2], "en")
+    heard = Transcriber("package:whisper-base").hear(kathleen[2], "en")
     said = (speech / "kathleen" / "metadata.csv").read_text("utf-8").splitlines()[2].split("|")[1]
     assert text.word_error_rate([said], [heard.text]) <= 0.25
     assert [w.start for w in heard.words] == sorted(w.start for w in heard.words)

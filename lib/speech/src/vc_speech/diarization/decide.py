@@ -3,15 +3,14 @@
 What a piece says for a person is the cosine of its embedding to that person's voice, weighed by
 how noisy the embedding of so short a piece is. What its neighbours say comes through the
 transitions: the voice seldom changes where the segmentation model heard no change. The decision
-score of a piece is the log of the odds, given the whole recording, that it is the target's.
+score of a piece is the log of the odds, given the whole recording, that it is a person's.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from vc_core.errors import InputError
-from vc_segment.pieces import SHORTEST, Pieces
+from vc_speech.diarization.pieces import SHORTEST, Pieces
 from vc_speech.speakers import Vector
 
 FREEDOM = 60.0  # effective dimensions of the embeddings' noise: fewer make the decision softer
@@ -21,10 +20,9 @@ APART_SWITCH = 0.5  # ... where no chunk heard both pieces
 STRANGER = 0.02  # chance that a piece is of nobody known
 DOUBTFUL = 15.0  # nats of lead below which a long piece may hold two voices
 DIVISIBLE = 1.2  # seconds of a piece that can be looked at in halves
-LEAD = 0.15  # cosine to the reference by which the target leads the other voices...
-DOUBT = 0.12  # ... unless its own passes what is needed by this much
 Numbers = np.typing.NDArray[np.float64]
 Flags = np.typing.NDArray[np.bool_]
+Labels = np.typing.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -60,38 +58,18 @@ class Decision:
     noise: Noise
     between: float
 
+    @property
+    def person(self) -> Labels:
+        """Whose each piece rather is [n]; -1 for nobody known."""
+        known = (self.odds > 0).any(axis=1)
+        return np.where(known, self.odds.argmax(axis=1), -1)
+
     def boundary(self, seconds: float) -> float:
         """The cosine to a voice from which a piece so long is rather that voice's, left alone."""
         return float(_nobody(self.noise, np.array([seconds], np.float32), self.between)[0])
 
 
-def target_of(
-    voices: Vector, reference: Vector, least: float, name: str
-) -> tuple[int, list[float]]:
-    """The voice most like the ``reference``, and how like it each is.
-
-    Raises InputError, saying how like the nearest is, when that is below ``least``, or when
-    several voices are about as like and none is so like that it settles the matter.
-    """
-    alike = [float(voice @ reference) for voice in voices]
-    target = int(np.argmax(alike))
-    ordered = sorted(alike, reverse=True)
-    told = ", ".join(f"{value:.2f}" for value in ordered)
-    if ordered[0] < least:
-        raise InputError(
-            f"{name}: the target is not heard: the nearest of {len(alike)} voices is "
-            f"{ordered[0]:.2f} like the reference, {least:.2f} is needed; "
-            "check the reference slice, or lower segment.min_similarity"
-        )
-    if len(alike) > 1 and ordered[0] < least + DOUBT and ordered[0] - ordered[1] < LEAD:
-        raise InputError(
-            f"{name}: the target is not heard: no voice stands out (they are {told} like the "
-            "reference); check the reference slice, or cut the reference from this recording"
-        )
-    return target, alike
-
-
-def decide(pieces: Pieces, labels: np.typing.NDArray[np.int64], between: float) -> Decision:
+def decide(pieces: Pieces, labels: Labels, between: float) -> Decision:
     """Name all ``pieces``, beginning with the clusters' ``labels``.
 
     ``between`` is how alike two people's voices can be in this recording.
@@ -202,33 +180,3 @@ def doubtful(pieces: Pieces, decision: Decision) -> Flags:
         return np.zeros(len(likeness), bool)
     lead = (likeness[:, -1] - likeness[:, -2]) * decision.noise.weight(pieces.seconds)
     return np.asarray((lead < DOUBTFUL) & (pieces.seconds >= DIVISIBLE), bool)
-
-
-@dataclass(frozen=True)
-class Named:
-    """Frames [first, last) and whose they are: ``person`` is -1 for nobody known.
-
-    ``similarity`` is the cosine to the target's voice; ``margin`` the log-odds (natural) that it
-    is the target's: above 0 it rather is, below 0 it rather is not.
-    """
-
-    first: int
-    last: int
-    person: int
-    similarity: float
-    margin: float
-
-
-def named(pieces: Pieces, decision: Decision, target: int) -> list[Named]:
-    """The pieces as decided."""
-    person = np.where((decision.odds > 0).any(axis=1), decision.odds.argmax(axis=1), -1)
-    return [
-        Named(int(first), int(last), int(who), float(alike), float(odds))
-        for (first, last), who, alike, odds in zip(
-            pieces.spans,
-            person,
-            decision.likeness[:, target],
-            decision.odds[:, target],
-            strict=True,
-        )
-    ]

@@ -5,9 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vc_core.errors import InputError
-from vc_segment import decide, people
-from vc_segment.pieces import Pieces
+from vc_speech.diarization import decide, people
+from vc_speech.diarization.pieces import Pieces
 from vc_speech.overlap import STEP
 from vc_speech.speakers import Vector
 
@@ -185,22 +184,3 @@ def test_noise_is_measured_on_the_recording() -> None:
     assert fitted.fixed == pytest.approx(0.2, abs=0.08)
     assert fitted.fading == pytest.approx(0.5, abs=0.12)
     assert true.weight(np.array([3.0])) > true.weight(np.array([0.5]))
-
-
-def test_the_target_is_the_voice_most_like_the_reference() -> None:
-    ada, bob = voices(np.random.default_rng(7), 2, 0.4)
-    target, alike = decide.target_of(np.stack([bob, ada]), ada, 0.6, "talk")
-    assert target == 1
-    assert alike[1] == pytest.approx(1.0, abs=1e-5)
-
-
-def test_no_voice_like_the_reference_is_refused_with_its_likeness() -> None:
-    ada, bob, eve = voices(np.random.default_rng(8), 3, 0.4)
-    with pytest.raises(InputError, match=r"talk: .* nearest of 2 voices is 0\.4\d like .* 0\.60"):
-        decide.target_of(np.stack([bob, eve]), ada, 0.6, "talk")
-
-
-def test_two_voices_about_as_like_the_reference_are_refused() -> None:
-    ada, bob, eve = voices(np.random.default_rng(9), 3, 0.65)
-    with pytest.raises(InputError, match="no voice stands out"):
-        decide.target_of(np.stack([bob, eve]), ada, 0.6, "talk")

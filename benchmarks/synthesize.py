@@ -19,8 +19,8 @@ import csm_sizes
 import torch
 from torch import Tensor
 
+from vc_core import devices
 from vc_csm import csm, decoder
-from vc_speech import pretrained
 
 TEXTS = (
     "The harbour was quiet when the first boats came in.",
@@ -34,7 +34,7 @@ COPIED, COPIES = 2**30, 20  # bytes, and how often, to measure the memory's rate
 
 def load(args: argparse.Namespace) -> csm.Csm:
     """The model named, or one of random weights; neither ends an utterance by itself."""
-    device = pretrained.choose_device(args.device)
+    device = devices.choose(args.device)
     if args.model:
         model = csm.load(args.model, device, args.dtype)
     elif args.size == "micro":

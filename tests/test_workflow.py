@@ -96,6 +96,17 @@ def test_a_changed_setting_reruns_what_depends_on_it_alone(snakemake: Run, tmp_p
     jobs = {line.split()[0] for line in plan.stdout.splitlines() if line[:1].isalpha()}
     assert {"train", "synthesize", "evaluate", "report"} <= jobs
     assert not {"download", "separate", "encode", "dataset"} & jobs
+    # Neither where something is computed nor how often it is saved changes what comes out.
+    how = {
+        **{stage: {"device": "cpu"} for stage in ("separate", "transcribe", "encode", "evaluate")},
+        "train": {"device": "cpu", "checkpoint_every": 7, "log_every": 3},
+    }
+    assert "Nothing to be done" in snakemake("--dry-run", config={**CONFIG, **how}).stdout
+    # What is learnt from does.
+    plan = snakemake("--dry-run", config={**CONFIG, "dataset": {"duplicates": False}})
+    assert "--no-duplicates" in plan.stdout
+    jobs = {line.split()[0] for line in plan.stdout.splitlines() if line[:1].isalpha()}
+    assert {"dataset", "encode", "train"} <= jobs and "curate" not in jobs
 
 
 def test_a_changed_recording_is_read_again(snakemake: Run, tmp_path: Path) -> None:
@@ -298,9 +309,24 @@ def test_missing_cookies_are_one_line_and_3(snakemake: Run, tmp_path: Path) -> N
     assert len(lines) == 1 and f"{tmp_path / 'none.txt'} is no file" in lines[0]
 
 
-def test_the_report_is_told_of_the_failures_file(snakemake: Run) -> None:
+def test_the_report_is_told_of_failures_and_stages(snakemake: Run) -> None:
     plan = snakemake("--dry-run", "--printshellcmds")
     assert "--failures results/failures.json" in plan.stdout
+    assert "--stages results/stages.json" in plan.stdout
+
+
+def test_the_stages_are_told_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Plan(resolve(CONFIG, environment={})).start()
+    told = json.loads(Path("results/stages.json").read_text())
+    names = [row["name"] for row in told]
+    assert names[:3] == ["download", "separate", "reference"] and names[-1] == "report"
+    assert {row["about"] for row in told if row["name"] in ("curate", "dataset")} == {
+        "source",
+        "voice",
+    }
 
 
 def test_one_recording_under_two_urls_is_told_at_the_end(snakemake: Run, tmp_path: Path) -> None:
@@ -424,6 +450,12 @@ def test_every_rule_has_log_threads_resources_and_container() -> None:
         text = rules.read_text()
         for directive in ("log:", "threads:", "resources:", "container:", "mem_mb=", "runtime="):
             assert directive in text, f"{rules}: no {directive}"
+        stage = rules.parent.name
+        for words in (f'PLAN.options("{stage}")', f'PLAN.how("{stage}")'):
+            assert words in text, f"{rules}: no {words}"
+        for words in ("{params.options:q}", "{params.how:q}"):
+            assert words in text, f"{rules}: no {words}"
+        assert "lookup(" not in text, f"{rules}: options come from options.py"
         assert "partition" not in text, f"{rules}: clusters belong into profiles"
 
 

@@ -81,6 +81,11 @@ def stages_in(root: Path) -> tuple[Stage, ...]:
     return tuple(sorted(found, key=lambda stage: (stage.order, stage.name)))
 
 
+def with_gpu() -> list[str]:
+    """Names of the stages that compute on a GPU, for profiles."""
+    return [stage.name for stage in stages_in(find_root()) if stage.gpu]
+
+
 def libraries_in(root: Path) -> tuple[Library, ...]:
     """The libraries of a checkout: first what everything stands on, the families last."""
     found = [_library(path) for path in sorted(root.glob("lib/*/pyproject.toml"))]

@@ -27,22 +27,6 @@ SAID = (
     ("guest", "af_heart", 1.0, (TWICE,)),
     ("guest", "af_heart", 0.88, (TWICE,)),
     (
-        *("fenrir", "am_fenrir", 1.0),
-        (
-            "The ferry left the harbor before sunrise, and nobody waved.",
-            "A gull sat on the railing and watched the sandwiches with patience.",
-            "By noon the island was a thin blue line, and then it was nothing at all.",
-        ),
-    ),
-    (
-        *("bella", "af_bella", 0.95),
-        (
-            "We planted the beans too early, as we do every single year.",
-            "The frost came on a Tuesday and took them all.",
-            "Now the whole bed is full of cheerful weeds, and we call it a meadow.",
-        ),
-    ),
-    (
         *("george", "bm_george", 1.0),
         (
             "The clock in the tower has been eleven minutes slow since the war.",
@@ -56,6 +40,22 @@ SAID = (
             "My brother collects maps of towns that were never built.",
             "He keeps them rolled up in an old umbrella stand by the door.",
             "On rainy Sundays we plan imaginary journeys, and we pack real cake.",
+        ),
+    ),
+    (
+        *("fenrir", "am_fenrir", 1.0),
+        (
+            "The ferry left the harbor before sunrise, and nobody waved.",
+            "A gull sat on the railing and watched the sandwiches with patience.",
+            "By noon the island was a thin blue line, and then it was nothing at all.",
+        ),
+    ),
+    (
+        *("bella", "af_bella", 0.95),
+        (
+            "We planted the beans too early, as we do every single year.",
+            "The frost came on a Tuesday and took them all.",
+            "Now the whole bed is full of cheerful weeds, and we call it a meadow.",
         ),
     ),
 )

@@ -49,9 +49,7 @@ def alone(turns: Sequence[Turn], who: str, music: Sequence[dict[str, float]]) ->
         turn
         for turn in turns
         if turn.speaker == who
-        and all(
-            end <= turn.start - MARGIN or start >= turn.end + MARGIN for start, end in others
-        )
+        and all(end <= turn.start - MARGIN or start >= turn.end + MARGIN for start, end in others)
     ]
 
 
@@ -74,7 +72,8 @@ def write(folder: Path) -> Path:
     extra = turns_of(HERE / "voices.json")
 
     said = [
-        (turn.text, cut(talk, audio.TTS_RATE, turn, MARGIN)) for turn in alone(turns, "guest", music)
+        (turn.text, cut(talk, audio.TTS_RATE, turn, MARGIN))
+        for turn in alone(turns, "guest", music)
     ]
     twice = [
         (turn.text, cut(voices, audio.TTS_RATE, turn, MARGIN))
@@ -95,15 +94,13 @@ def write(folder: Path) -> Path:
     }
     strangers["host"] = joined[: round(HOST_SECONDS * audio.TTS_RATE)]
     (folder / STRANGERS).mkdir()
-    for name, sound in strangers.items():
+    for number, (name, sound) in enumerate(strangers.items()):
         at_16_khz = audio.resample(sound, audio.TTS_RATE, audio.ENGINE_RATE)
-        audio.write(folder / STRANGERS / f"{name}.flac", at_16_khz, audio.ENGINE_RATE)
+        audio.write(folder / STRANGERS / f"{number}-{name}.flac", at_16_khz, audio.ENGINE_RATE)
     return folder
 
 
-def _write_main(
-    folder: Path, clips: Sequence[tuple[str, tuple[str, audio.Samples]]]
-) -> None:
+def _write_main(folder: Path, clips: Sequence[tuple[str, tuple[str, audio.Samples]]]) -> None:
     (folder / "flac24k").mkdir(parents=True)
     rows = []
     for name, (text, sound) in clips:

@@ -32,6 +32,13 @@ def find(group: str, name: str) -> tuple[Callable[..., Any], str] | None:
     return entry(group, wanted), argument
 
 
+def distribution(group: str, name: str) -> str:
+    """The distribution that offers ``name`` in ``group``, "" where nothing says it."""
+    found = importlib.metadata.entry_points(group=group, name=name)
+    dist = next(iter(found)).dist
+    return dist.name if dist else ""
+
+
 def entry(group: str, name: str) -> Any:
     """What an installed package offers in ``group`` under a name that is one of ``names``."""
     found = importlib.metadata.entry_points(group=group, name=name)

@@ -29,7 +29,9 @@ def failure_path(output: Path) -> Path:
 def recorded(prog: str, given: Mapping[str, Any], output: Path | None) -> Iterator[dict[str, Any]]:
     """Time the block and write its record when it succeeds; yields the dict of its figures.
 
-    ``given`` are the command's arguments and the models of its options.
+    ``given`` are the command's arguments and the models of its options. Of the figures
+    ``device`` is told by itself; of the distributions in ``packages``, found by an entry point and
+    not required by the command's own, the versions are told, too.
     """
     figures: dict[str, Any] = {}
     started, clock, cpu = time.time(), time.perf_counter(), time.process_time()
@@ -48,8 +50,8 @@ def recorded(prog: str, given: Mapping[str, Any], output: Path | None) -> Iterat
             "peak_memory_mb": round(peak_memory_mb(), 1),
             "device": figures.pop("device", "cpu"),
             "parameters": parameters(given),
+            "versions": versions(prog, *figures.pop("packages", ())),
             "figures": figures,
-            "versions": versions(prog),
         },
     )
 
@@ -104,13 +106,13 @@ def peak_memory_mb() -> float:
     return kib / 1e6 if sys.platform == "darwin" else kib * 1024 / 1e6
 
 
-def versions(distribution: str) -> dict[str, str]:
-    """Versions of Python, of the stage's distribution, and of what that directly requires.
+def versions(*distributions: str) -> dict[str, str]:
+    """Versions of Python, of some distributions, and of what these directly require.
 
     Of our own packages the requirements count too, with the extras that were asked for.
     """
     found = {"python": platform.python_version()}
-    pending: list[tuple[str, set[str]]] = [(distribution, set())]
+    pending: list[tuple[str, set[str]]] = [(name, set()) for name in distributions]
     while pending:
         name, extras = pending.pop()
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vc_core import audio, files
+from vc_core import audio, devices, files
 from vc_core.audio import Samples
 from vc_core.errors import InputError
 from vc_csm import mimi
@@ -108,7 +108,7 @@ def load(
     pretrained.settle_threads(model)
     if adapter:
         model = _with_adapter(model, adapter)
-    model = model.eval().to(pretrained.choose_device(device))
+    model = model.eval().to(devices.choose(device))
     loaded = Csm(model, processor, name, adapter or None)
     return merged(loaded) if merge else loaded
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vc_core import devices
 from vc_core.audio import Samples
 from vc_core.errors import InputError
 from vc_speech import pretrained
@@ -39,7 +40,7 @@ def load(name: str, device: str = "auto") -> Any:
     if report["missing_keys"]:
         raise InputError(f"model {name!r}: has no codec (codec_model.*); is it a whole CSM?")
     pretrained.settle_threads(codec)
-    return codec.eval().to(pretrained.choose_device(device))
+    return codec.eval().to(devices.choose(device))
 
 
 def fingerprint(codec: Any) -> str:

@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from vc_core import devices
 from vc_core.audio import TTS_RATE, Samples
 from vc_core.speaking import Variant
 from vc_csm import csm
 from vc_csm.csm import Csm, Utterance
 from vc_csm.options import CsmSpeaking
-from vc_speech import pretrained
 from vc_speech.tts import Request, Said
 
 
@@ -76,7 +76,7 @@ def _each(
 
 
 def _model(request: Request) -> Csm:
-    device = pretrained.choose_device(request.device)
+    device = devices.choose(request.device)
     dtype = csm.speaking_dtype(device)
     return csm.load(request.base_model, device, dtype, request.adapter)
 

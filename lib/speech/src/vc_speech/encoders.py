@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from vc_core import models
+from vc_core import devices, models
 from vc_core.audio import ENGINE_RATE, Samples
 from vc_core.errors import InputError
 from vc_speech import pretrained
@@ -41,7 +41,7 @@ class Resemblyzer:
             from resemblyzer import VoiceEncoder
 
             self._encoder: Any = VoiceEncoder(
-                pretrained.choose_device(device),
+                devices.choose(device),
                 verbose=False,
                 weights_fpath=f"{folder}/pretrained.pt",
             )
@@ -84,7 +84,7 @@ class CamPlusPlus:
         size = len(weights["xvector.dense.linear.weight"])
         self._network = module.CAMPPlus(feat_dim=MEL_BANDS, embedding_size=size)
         self._network.load_state_dict(weights)
-        self._device = pretrained.choose_device(device)
+        self._device = devices.choose(device)
         self._network.eval().to(self._device)
 
     def embed(self, samples: Samples) -> Vector:
@@ -151,7 +151,7 @@ class XVector:
                 f"speaker encoder hub:{name}: {str(error).splitlines()[0]}; "
                 "give the id or folder of an audio x-vector model"
             ) from None
-        self._device = pretrained.choose_device(device)
+        self._device = devices.choose(device)
         self._model.eval().to(self._device)
 
     def embed(self, samples: Samples) -> Vector:

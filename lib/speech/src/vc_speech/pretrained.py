@@ -9,16 +9,6 @@ from vc_core.errors import InputError, TryAgainError
 SMALL = 50_000_000  # parameters; below, threads wait for each other longer than they work
 
 
-def choose_device(wanted: str) -> str:
-    """``auto`` becomes cuda where there is one; raises InputError for cuda where there is none."""
-    import torch
-
-    present = torch.cuda.is_available()
-    if wanted == "cuda" and not present:
-        raise InputError("--device cuda: no CUDA device here; use --device cpu or auto")
-    return ("cuda" if present else "cpu") if wanted == "auto" else wanted
-
-
 def quiet() -> None:
     """Keep the libraries from drawing bars, and from warning of what is meant to be."""
     import logging

@@ -179,6 +179,12 @@ def models() -> dict[str, SpeakingModel]:
     return {name: engines.entry(engines.TTS, name) for name in engines.names(engines.TTS)}
 
 
+def packages(model: SpeakingModel) -> list[str]:
+    """The distribution of a family, whose versions belong into the records of what it did."""
+    name = engines.distribution(engines.TTS, model.family.name)
+    return [name] if name else []
+
+
 def find(base_model: str, family: str) -> SpeakingModel:
     """The family named ``family``, or for ``auto`` the one that claims the base model.
 

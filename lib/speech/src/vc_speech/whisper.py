@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vc_core import engines, models
+from vc_core import devices, engines, models
 from vc_core.audio import ENGINE_RATE, Samples
 from vc_core.errors import InputError, TryAgainError
 
@@ -111,8 +111,8 @@ class Transcriber:
         from faster_whisper import BatchedInferencePipeline
 
         found = models.resolve(name)
-        on_cuda = device == "cuda" or (device == "auto" and _has_cuda())
-        self.device = "cuda" if on_cuda else "cpu"
+        self.device = devices.choose(device, _cuda_devices)
+        on_cuda = self.device == "cuda"
         self.batch_size = batch_size or (BATCH_ON_CUDA if on_cuda else 1)
         try:
             self._model: Any = _remembering_model(
@@ -261,10 +261,10 @@ def _needs_another_try(heard: Heard) -> bool:
     return not silence and (heard.compression > REPETITIVE or heard.likelihood < UNLIKELY)
 
 
-def _has_cuda() -> bool:
+def _cuda_devices() -> int:
     import ctranslate2
 
-    return bool(ctranslate2.get_cuda_device_count())
+    return int(ctranslate2.get_cuda_device_count())
 
 
 def _first_line(error: Exception) -> str:

@@ -45,6 +45,7 @@ def work(dataset: Path, output: Path, options: EncodeOptions) -> dict[str, Any]:
     logger.info("wrote %s (%d clips)", output, sum(counts.values()))
     return figures | {
         "family": model.family.name,
+        "packages": tts.packages(model),
         "clips": {split: counts.get(split, 0) for split in SPLITS},
         "left_out": left_out.total(),
         "left_out_for": dict(left_out),

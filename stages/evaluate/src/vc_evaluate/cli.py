@@ -108,9 +108,10 @@ def work(
     recordings = list(zip(vocals, segments, strict=True))
     folder = speech_dir or output.with_name("evaluation")
     chosen = [variant for variant in model.family.variants if variant.name in variants]
-    return evaluation.run(
+    figures = evaluation.run(
         dataset, model, request, chosen, recordings, options, output=output, folder=folder
     )
+    return figures | {"packages": tts.packages(model)}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import importlib.resources
 from pathlib import Path
 from typing import Protocol
 
-from vc_core import engines, models
+from vc_core import devices, engines, models
 from vc_core.audio import Samples
 from vc_core.errors import InputError
 
@@ -56,25 +56,15 @@ def load(name: str, device: str, precision: str = "auto") -> Separator:
     if name == SPLEETER:
         from vc_separate.spleeter import SpleeterSeparator
 
-        folder, chosen = Path(models.resolve(SPLEETER)), _device(device)
+        folder, chosen = Path(models.resolve(SPLEETER)), devices.choose(device)
         return SpleeterSeparator(folder, chosen, _half(precision, chosen))
     if name.startswith(models.PREFIX):
         raise InputError(f"model {name!r}: not a separator; the packaged one is {SPLEETER}")
     from vc_separate.demucs import DemucsSeparator
 
     repo, model = _demucs_model(name)
-    chosen = _device(device)
+    chosen = devices.choose(device)
     return DemucsSeparator(model, repo, chosen, _half(precision, chosen))
-
-
-def _device(wanted: str) -> str:
-    """``cpu`` or ``cuda``; raises InputError for a GPU that is not there."""
-    import torch
-
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise InputError("device 'cuda': torch sees no GPU here; use --device auto or cpu")
-    return "cuda" if there and wanted != "cpu" else "cpu"
 
 
 def _half(precision: str, device: str) -> bool:

@@ -70,9 +70,8 @@ def work(
         options.base_model, adapter, options.device, context, context_text, speaking
     )
     speaker = speech.Speaker(model.load(request), model.family.name, request, options)
-    if str(output) == "-":
-        return speaker.stream(asked)
-    return speaker.write(asked, output)
+    figures = speaker.stream(asked) if str(output) == "-" else speaker.write(asked, output)
+    return figures | {"packages": tts.packages(model)}
 
 
 def main(argv: list[str] | None = None) -> int:

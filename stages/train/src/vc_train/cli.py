@@ -67,7 +67,7 @@ def work(
 ) -> Mapping[str, Any] | None:
     """Let the base model's family train; returns its figures."""
     model = tts.find(options.base_model, options.family)
-    return model.train(
+    figures = model.train(
         tts.TrainingJob(
             prepared=prepared,
             output=output,
@@ -83,6 +83,7 @@ def work(
             again=again,
         )
     )
+    return None if figures is None else {**figures, "packages": tts.packages(model)}
 
 
 def work_merge(adapter: Path, output: Path, base_model: str, dtype: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vc_core import files, log, records
+from vc_core import devices, files, log, records
 from vc_core.errors import InputError, StageError
 from vc_csm import codes, csm
 from vc_csm.codes import CodecInfo
@@ -53,7 +53,7 @@ def run(job: TrainingJob) -> dict[str, Any] | None:
     """Train as the job says, alone or with other processes; returns the figures."""
     training = job.training
     assert isinstance(training, CsmTraining)
-    device = pretrained.choose_device(job.device)
+    device = devices.choose(job.device)
     with parallel.workers(training.processes, device, job.again):
         group = Group(device)
         if not group.first:
@@ -320,7 +320,7 @@ def write(job: TrainingJob, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:
             "vocabulary": len(model.processor.tokenizer),
         },
         "codec": dataclasses.asdict(codec),
-        "versions": records.versions("vc-train"),
+        "versions": records.versions("vc-csm"),
     }
     try:
         with files.atomic_folder(job.output) as partial:

@@ -40,7 +40,7 @@ rule toy:
     input:
         dataset="<results>/{voice}/dataset",
     output:
-        count="<results>/{voice}/toy.json",
+        counted="<results>/{voice}/toy.json",
         record="<results>/{voice}/toy.json.run.json",
     log:
         "<logs>/{voice}/toy.log",
@@ -57,7 +57,7 @@ rule toy:
         how=PLAN.how("toy"),
     shell:
         "vc-toy {input.dataset:q} {params.options:q} {params.how:q}"
-        " --output {output.count:q} 2> {log:q}"
+        " --output {output.counted:q} 2> {log:q}"
 '''.lstrip(),
     "src/vc_toy/__init__.py": "",
     "src/vc_toy/options.py": '''

@@ -10,7 +10,7 @@ from scipy import signal
 from vc_core import audio
 from vc_core.audio import TTS_RATE, Samples
 from vc_curate import figures, finish, sound
-from vc_speech import quality
+from vc_speech import quality, snr
 
 
 def bursts(rate: int, level: float, floor: float) -> Samples:
@@ -52,11 +52,11 @@ def spoken(speech: Path, number: int = 3) -> Samples:
 def test_snr_is_that_of_the_mix(speech: Path, decibels: float) -> None:
     for number in (3, 7, 12):
         clean = spoken(speech, number)
-        level = sound.levels(clean, TTS_RATE)
+        level = snr.levels(clean, TTS_RATE)
         power = (10 ** (level[level > level.max() - 30] / 10)).mean()
         noise = np.random.default_rng(0).normal(0, 1, len(clean))
         mixed = clean + (noise * np.sqrt(power / 10 ** (decibels / 10))).astype(np.float32)
-        assert figures.snr(mixed, TTS_RATE) == pytest.approx(decibels, abs=2.5)
+        assert snr.snr(mixed, TTS_RATE) == pytest.approx(decibels, abs=2.5)
 
 
 def test_bandwidth_tells_a_telephone_from_a_microphone(speech: Path) -> None:

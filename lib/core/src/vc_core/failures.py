@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vc_core import errors, files
+from vc_core import errors, files, urls
 
 SUFFIX = ".failed.json"
 
@@ -106,7 +106,7 @@ def _made(told: Mapping[str, Any], record: Path) -> Failure:
     return Failure(
         voice=str(told["voice"]),
         source=told.get("source"),
-        url=told.get("url"),
+        url=urls.public(told["url"]) if told.get("url") else None,
         stage=str(told.get("stage", "unknown")),
         exit_code=int(told["exit_code"]),
         reason=told.get("reason"),

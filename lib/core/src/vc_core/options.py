@@ -22,6 +22,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
 
+# What stands for None on a command line, that is nothing that anybody writes: None is a text.
+NOTHING = "\0"
+
 NonEmpty = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
@@ -181,6 +184,9 @@ def add(parser: Parser, model: type[Options], name: str = "options", title: str 
     def add_argument(_: Any, *flags: str, **how: Any) -> Any:
         field = model.model_fields.get(str(how.get("dest", "")))
         ambient = marker(field, Ambient) if field else None
+        if how.get("help"):
+            # An option without a default is not told to have none.
+            how["help"] = how["help"].replace(f"(default: {NOTHING})", "").rstrip()
         if ambient:
             how["help"] = f"{how.get('help', '')} [environment: {ambient.variable}]"
         return target.add_argument(*flags, **how)
@@ -194,8 +200,7 @@ def add(parser: Parser, model: type[Options], name: str = "options", title: str 
         cli_implicit_flags=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
-        # A text that says None is a text.
-        cli_parse_none_str="\0",
+        cli_parse_none_str=NOTHING,
     )
     parser.declared[name] = Declared(model, source)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vc_core import files
+from vc_core import files, urls
 from vc_core.options import Ambient, Options, marker
 
 
@@ -70,10 +70,14 @@ def parameters(given: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value
     return {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in sorted(flat.items())
-        if not isinstance(value, list)
+        name: _told(value) for name, value in sorted(flat.items()) if not isinstance(value, list)
     }
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return urls.public(value) if isinstance(value, str) else value
 
 
 def write_failure(

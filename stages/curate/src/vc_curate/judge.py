@@ -17,6 +17,7 @@ from vc_curate.corrections import Correction
 from vc_curate.cut import Candidate
 from vc_curate.options import CurateOptions
 from vc_speech import quality, speakers
+from vc_speech.snr import snr
 from vc_speech.text import letters_a_second
 
 FASTEST = 28.0  # letters a second of speech; faster text was not spoken
@@ -133,7 +134,7 @@ class Judge:
             Test(
                 "clipped", lambda: quality.clipped(samples), Reason.CLIPPED, most=limits.max_clipped
             ),
-            Test("snr", lambda: figures.snr(samples, rate), Reason.LOW_SNR, least=limits.min_snr),
+            Test("snr", lambda: snr(samples, rate), Reason.LOW_SNR, least=limits.min_snr),
             Test(
                 "bandwidth",
                 lambda: figures.bandwidth(samples, rate),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import soundfile
 
 from vc_core import audio
-from vc_core.audio import ENGINE_RATE, Samples
+from vc_core.audio import ENGINE_RATE
 from vc_core.manifests import Segment, Word
 
 Levels = npt.NDArray[np.float32]
@@ -116,16 +116,6 @@ def measure(file: soundfile.SoundFile) -> Levels:
         powers.append(np.square(rest[:whole].reshape(-1, size), dtype=np.float64).mean(axis=1))
         rest = rest[whole:]
     power = np.concatenate(powers) if powers else np.zeros(0)
-    return _decibels(np.convolve(power, np.full(SMOOTH, 1 / SMOOTH), "same"))
-
-
-def levels(samples: Samples, rate: int) -> Levels:
-    """Level of ``samples`` [frames] every 5 ms, dB, each over 25 ms, without emphasis."""
-    size = max(round(STEP * rate), 1)
-    whole = len(samples) // size * size
-    power = np.square(samples[:whole].reshape(-1, size), dtype=np.float64).mean(axis=1)
-    if len(power) < SMOOTH:
-        return _decibels(power)
     return _decibels(np.convolve(power, np.full(SMOOTH, 1 / SMOOTH), "same"))
 
 

@@ -30,9 +30,13 @@ demo: setup ## run the whole pipeline on the shipped recording, offline
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "The report, to be opened in a browser: results/report.html"
 
+# A file's tests share a process, because they share what they load; the longest files come first.
+# What is serial has the machine for itself, and no coverage, which would be measured with it.
 .PHONY: test
-test: setup .venv/train-env lint ## lint, types, and all tests
-	$(BIN)/python -m pytest
+test: setup .venv/train-env lint ## lint, types, and all tests, on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not serial" \
+		--cov --cov-report term || failed=1; \
+	$(BIN)/python -m pytest -n 0 -m serial && test -z "$$failed"
 
 .PHONY: lint
 lint: setup ## formatting, style, types, walls between stages, the workflow

@@ -9,7 +9,18 @@ SPEECH = Path(__file__).parent.parent / "shared" / "speech"
 EXAMPLES = Path(__file__).parent / "examples"
 
 # Tests of these files take minutes. Begun first, the others fill the time beside them.
-LONGEST = ("tests/test_example.py", "stages/train/tests/test_train.py")
+LONGEST = (
+    "tests/test_example.py",
+    "stages/reference/tests/test_reference.py",
+    "stages/train/tests/test_train.py",
+    "tests/test_workflow.py",
+    "stages/evaluate/tests/test_evaluate.py",
+    "tests/test_propose.py",
+    "tests/test_by_heart.py",
+    "tests/test_front_door.py",
+    "stages/separate/tests/test_separate.py",
+    "stages/transcribe/tests/test_transcribe.py",
+)
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Libraries read it when they are loaded, which nothing here has done yet. Two workers with

@@ -133,7 +133,8 @@ def most_alike(speech: Path, cache: Path) -> Path:
 
 
 def _likeness(speech: Path, folder: Path) -> dict[str, float]:
-    from vc_speech.speakers import centroid, cosine, load
+    from vc_speech.encoders import load
+    from vc_speech.speakers import centroid, cosine
 
     women = {
         row[0].strip()

@@ -21,7 +21,7 @@ def arguments_without_inputs(stage: str, folder: Path) -> list[str]:
     """What the command requires, with paths that are not there."""
     parser = importlib.import_module(f"vc_{stage}.cli").build_parser()
     made: list[str] = []
-    if any("base_model" in one.model.model_fields for one in parser.declared.values()):
+    if any("base_model" in model.model_fields for model in parser.declared.values()):
         made.append(f"--base-model={folder / 'missing.wav'}")
     for action in parser._actions:
         if isinstance(action, argparse._HelpAction) or action.dest == "version":

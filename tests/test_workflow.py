@@ -1,11 +1,13 @@
 """The workflow: its files connect, it reruns what changed, one bad source stops nobody else."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -443,6 +445,16 @@ def test_every_profile_dry_runs(snakemake: Run, profile: str) -> None:
     done = snakemake("--dry-run", "--workflow-profile", folder)
     assert done.returncode == 0, done.stderr + done.stdout
     assert f"Using workflow specific profile {folder} for" in done.stderr, "alone, or limits add up"
+
+
+@pytest.mark.parametrize(("gpu", "partition"), [(0, "cpu"), (1, "gpu"), (4, "gpu")])
+def test_slurm_sends_a_job_where_its_gpus_are(gpu: int, partition: str) -> None:
+    from snakemake_executor_plugin_slurm import partitions
+
+    known = partitions.read_partition_file(ROOT / "profiles" / "slurm" / "partitions.yaml")
+    resources = {"mem_mb": 8000, "runtime": 120, **({"gpu": gpu} if gpu else {})}
+    job: Any = SimpleNamespace(name="train", threads=8, resources=resources)
+    assert partitions.get_best_partition(known, job, logging.getLogger()) == partition
 
 
 def test_every_rule_has_log_threads_resources_and_container() -> None:

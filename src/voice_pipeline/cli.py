@@ -3,7 +3,9 @@
 import argparse
 import importlib.metadata
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -23,16 +25,16 @@ def build_parser() -> argparse.ArgumentParser:
     version = importlib.metadata.version("voice-pipeline")
     parser.add_argument("--version", action="version", version=f"voice-clone {version}")
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run the workflow, for a URL or for a config file")
-    run.add_argument("url", nargs="*", help="recordings of one voice; none: those of the config")
-    run.add_argument("--voice", default="voice", help="name of the voice of the URLs")
-    run.add_argument("--consent", help="who consented, how and when; required with a URL")
-    run.add_argument("--ref-start", type=float, help="start of the reference slice, seconds")
-    run.add_argument("--ref-end", type=float, help="end of the reference slice, seconds")
-    run.add_argument("--say", action="append", default=[], help="a sentence to say at the end")
-    run.add_argument("--cores", type=int, help="cores to use; default: all")
-    run.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    run.add_argument("--profile", help="Snakemake profile, such as profiles/slurm")
+    start = commands.add_parser("run", help="run the workflow, for a URL or for a config file")
+    start.add_argument("url", nargs="*", help="recordings of one voice; none: those of the config")
+    start.add_argument("--voice", default="voice", help="name of the voice of the URLs")
+    start.add_argument("--consent", help="who consented, how and when; required with a URL")
+    start.add_argument("--ref-start", type=float, help="start of the reference slice, seconds")
+    start.add_argument("--ref-end", type=float, help="end of the reference slice, seconds")
+    start.add_argument("--say", action="append", default=[], help="a sentence to say at the end")
+    start.add_argument("--cores", type=int, help="cores to use; default: all")
+    start.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    start.add_argument("--profile", help="Snakemake profile, such as profiles/slurm")
     show = commands.add_parser("config", help="check the configuration and show it as resolved")
     retry = commands.add_parser("retry", help="forget which sources failed, to try them again")
     offer = commands.add_parser(
@@ -41,9 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="What else is given goes to vc-reference propose, such as --clips FOLDER.",
     )
     offer.add_argument("recording", metavar="URL_OR_FILE", help="the recording")
-    for command in (run, show, retry, offer):
+    for command in (start, show, retry, offer):
         command.add_argument("--config", type=Path, default=CONFIG, help="config file")
-    for command in (run, show, retry):
+    for command in (start, show, retry):
         command.add_argument(
             "--set",
             action="append",
@@ -64,15 +66,18 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "propose":
             values = read_file(args.config) if args.config.is_file() else {}
             return propose(args.recording, more, sections_in(values))
-        pipeline = _pipeline(args)
+        overrides = overriding(args.set)
+        if args.command == "run":
+            voice = voice_of(args.url, args.consent, args.ref_start, args.ref_end, args.say)
+            pipeline = _pipeline(args.config, overrides, {args.voice: voice} if voice else {})
+            return run(pipeline, profile_options(args.profile), args.cores, args.dry_run)
+        pipeline = _pipeline(args.config, overrides, {})
         if args.command == "config":
             dumped = pipeline.config.model_dump(mode="json")
             print(yaml.safe_dump(dumped, sort_keys=False, allow_unicode=True), end="")
-            return OK
-        if args.command == "retry":
+        else:
             Plan(pipeline.config).retry()
-            return OK
-        return _run(pipeline, args)
+        return OK
     except (ConfigError, FileNotFoundError) as error:
         print(f"voice-clone: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -86,15 +91,13 @@ def script() -> None:
     sys.exit(main())
 
 
-def _run(pipeline: VoiceCloningPipeline, args: argparse.Namespace) -> int:
-    options = []
-    if args.profile:
-        # A --profile would come under the default one, whose limits are those of one machine.
-        kind = "--workflow-profile" if Path(args.profile).exists() else "--profile"
-        options = [kind, args.profile]
-    if args.dry_run:
+def run(
+    pipeline: VoiceCloningPipeline, options: Sequence[str], cores: int | None, dry_run: bool
+) -> int:
+    """Run the workflow, or say what it would do; tells what failed, returns the exit code."""
+    if dry_run:
         return pipeline.snakemake(["--cores", "1", "--dry-run", *options])
-    report = pipeline.run(args.cores, options)
+    report = pipeline.run(cores, options)
     failures = pipeline.failures()
     for line in pipeline.told():
         print(f"voice-clone: failed: {line}", file=sys.stderr)
@@ -102,30 +105,54 @@ def _run(pipeline: VoiceCloningPipeline, args: argparse.Namespace) -> int:
     return BAD_INPUT if failures else OK
 
 
-def _pipeline(args: argparse.Namespace) -> VoiceCloningPipeline:
-    """The pipeline that the command line asks for."""
-    overrides: dict[str, object] = {}
-    for text in args.set:
+def profile_options(profile: str | None) -> list[str]:
+    """How Snakemake is told of a profile: a folder, or the name of one of its own."""
+    if not profile:
+        return []
+    # A --profile would come under the default one, whose limits are those of one machine.
+    return ["--workflow-profile" if Path(profile).exists() else "--profile", profile]
+
+
+def overriding(given: Sequence[str]) -> dict[str, Any]:
+    """What ``KEY=VALUE`` texts set, as a nested mapping."""
+    overrides: dict[str, Any] = {}
+    for text in given:
         key, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--set {text!r}: write KEY=VALUE, such as train.max_steps=50")
         overrides = merge(overrides, nested(key, yaml.safe_load(value)))
-    urls = getattr(args, "url", [])
+    return overrides
+
+
+def voice_of(
+    urls: Sequence[str],
+    consent: str | None,
+    start: float | None,
+    end: float | None,
+    sentences: Sequence[str],
+) -> dict[str, Any]:
+    """The voice that a command line describes, {} where it names no recording."""
     if not urls:
-        return VoiceCloningPipeline.from_file(args.config, overrides)
-    if not args.consent:
+        return {}
+    if not consent:
         raise ConfigError("--consent is missing: say who consented, how and when")
-    times = {"start": args.ref_start, "end": args.ref_end}
-    reference = {key: value for key, value in times.items() if value is not None}
-    voice = {
-        "consent": args.consent,
-        "sources": urls,
-        "reference": reference,
-        "demo_text": args.say,
+    times = {"start": start, "end": end}
+    return {
+        "consent": consent,
+        "sources": list(urls),
+        "reference": {key: value for key, value in times.items() if value is not None},
+        "demo_text": list(sentences),
     }
-    # The config file gives the models and limits, the command line the voice.
-    values = read_file(args.config) if args.config.is_file() else {}
-    config = resolve({**values, "voices": {args.voice: voice}}, overrides)
+
+
+def _pipeline(
+    path: Path, overrides: Mapping[str, Any], voices: Mapping[str, Any]
+) -> VoiceCloningPipeline:
+    """The pipeline of a config file, or of its models and limits with other ``voices``."""
+    if not voices:
+        return VoiceCloningPipeline.from_file(path, overrides)
+    values = read_file(path) if path.is_file() else {}
+    config = resolve({**values, "voices": voices}, overrides)
     return VoiceCloningPipeline(config, by_hand=by_hand(overrides))
 
 

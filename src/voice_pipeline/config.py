@@ -5,15 +5,16 @@ Values are taken, in this order, from the command line, the environment (``DEFAU
 ``.env`` too), the config file, and the defaults.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, Field, model_validator
 
 from vc_core import shared, speaking
-from vc_core.options import Environment, NonEmpty
+from vc_core.options import Environment, Home, NonEmpty, Options, marker
 from vc_core.speaking import Family
-from voice_pipeline.parts import Parts
+from voice_pipeline.parts import Parts, family_keys, own_keys
 from voice_pipeline.section import Name, Section
 from voice_pipeline.sources import Source, read_table, source_id, twice
 
@@ -142,6 +143,14 @@ class Containers(Section):
     tag: str = Field("0.1.0", description="Tag of every image.")
 
 
+class Told(NamedTuple):
+    """Options of a command, the key of the configuration for each, and its value there."""
+
+    model: type[Options]
+    keys: Mapping[str, str]
+    values: dict[str, Any]
+
+
 class PipelineConfig(Section):
     """The whole configuration of a run."""
 
@@ -170,6 +179,29 @@ class PipelineConfig(Section):
     def sections(self) -> dict[str, BaseModel]:
         """The parts of the configuration by name: those that are sections themselves."""
         return {name: part for name, part in self if isinstance(part, BaseModel)}
+
+    def told(self, stage: str, voice: str, source: str) -> list[Told]:
+        """What a stage's command is told of a source: its own options, then its family's."""
+        own = self.parts.options.get(stage)
+        kind = self.parts.kind(stage)
+        taken = [(own, own_keys(own, self.parts.section(stage)))] if own else []
+        if kind:
+            family = self.family()
+            taken.append((kind.of(family), family_keys(kind, family)))
+        return [
+            Told(model, keys, self._values(model, keys, voice, source)) for model, keys in taken
+        ]
+
+    def _values(
+        self, model: type[Options], keys: Mapping[str, str], voice: str, source: str
+    ) -> dict[str, Any]:
+        values = {name: self.at(key, voice, source) for name, key in keys.items()}
+        homes = {name: marker(model.model_fields[name], Home) for name in keys}
+        left_out = {name: x.otherwise for name, x in homes.items() if x and x.otherwise}
+        return {
+            name: self.at(left_out[name]) if value is None and name in left_out else value
+            for name, value in values.items()
+        }
 
     def at(self, key: str, voice: str = "", source: str = "") -> Any:
         """The value of a key; its first ``*`` stands for the voice, a second for the source."""

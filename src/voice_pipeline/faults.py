@@ -1,7 +1,7 @@
 """What is wrong with a configuration, said in one line: the key, the value and the mend."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,16 +22,24 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names key, value and mend."""
 
 
-def explain(error: ValidationError, model: type[PipelineConfig], within: Sequence[str] = ()) -> str:
+def explain(
+    error: ValidationError,
+    model: type[PipelineConfig],
+    within: Sequence[str] = (),
+    keys: Mapping[str, str] | None = None,
+) -> str:
     """One line: the first fault with key, value and mend, and how many more there are.
 
-    ``within`` is where in the configuration ``model`` the checked part stands.
+    ``within`` is where in the configuration ``model`` the checked part stands; ``keys`` where
+    each of its options does, if not there.
     """
     faults = error.errors()
     # An unknown key is often the cause of a missing one, so it is told first.
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
     first = faults[0]
     where = [*within, *(str(part) for part in first["loc"])]
+    if keys and first["loc"]:
+        where = [*keys[str(first["loc"][0])].split("."), *where[len(within) + 1 :]]
     said = ENGLISH.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     line = f"config: {'.'.join(where)}".rstrip()
     if first["type"] == "extra_forbidden":

@@ -103,7 +103,8 @@ def parts_of(root: Path, installed: bool = True) -> Parts:
     return Parts(root, stages, options, tuple(families.values()))
 
 
-def own_keys(model: type[Options], section: str) -> dict[str, str]:
+@functools.cache
+def own_keys(model: type[Options], section: str) -> Mapping[str, str]:
     """The key of the configuration for each option of a stage."""
     homes = {name: marker(field, Home) for name, field in model.model_fields.items()}
     return {name: home.key if home else f"{section}.{name}" for name, home in homes.items()}

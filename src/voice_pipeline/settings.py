@@ -51,9 +51,28 @@ def resolve(
     if within:
         merged = _without_unknown_families(model, merged)
     try:
-        return model.model_validate(merged, context={WITHIN: within})
+        made = model.model_validate(merged, context={WITHIN: within})
     except ValidationError as error:
         raise ConfigError(faults.explain(error, model)) from None
+    if not within:
+        _check_commands(made)
+    return made
+
+
+def _check_commands(config: PipelineConfig) -> None:
+    """Hold what every command will be told against its options as a whole.
+
+    They, and a family of speaking models, may know better than each of them alone. Raises
+    ConfigError.
+    """
+    for stage in config.parts.options:
+        for name, voice in config.voices.items():
+            for told in config.told(stage, name, voice.sources[0].id):
+                try:
+                    told.model.model_validate(told.values)
+                except ValidationError as error:
+                    said = faults.explain(error, type(config), [stage], told.keys)
+                    raise ConfigError(said) from None
 
 
 def composed(root: Path | None = None) -> type[PipelineConfig]:

@@ -1,6 +1,5 @@
 """What the Snakefile asks: the checked configuration, the sources of a voice, the images."""
 
-import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +12,10 @@ import yaml
 
 from vc_core import failures, files, options
 from vc_core.failures import Failure
-from vc_core.options import Home, Options, marker
 from voice_pipeline import access, recordings
 from voice_pipeline.config import PipelineConfig, Reference, Slice, Voice
 from voice_pipeline.failures import how_to_go_on, names, told
 from voice_pipeline.faults import ConfigError
-from voice_pipeline.parts import family_keys, own_keys
 from voice_pipeline.section import NAME_PATTERN
 from voice_pipeline.settings import resolve
 from voice_pipeline.sources import Source
@@ -66,7 +63,6 @@ class Plan:
             for name, voice in config.voices.items()
         }
         self._failed: list[Failure] | None = None
-        self._taken = functools.cache(self._options_of)
 
     @property
     def voices(self) -> list[str]:
@@ -182,30 +178,9 @@ class Plan:
         return self.config.at(key)
 
     def _words(self, stage: str, wildcards: Any, incidental: bool) -> list[str]:
-        words = []
-        for model, keys in self._taken(stage):
-            values = {name: self._valued(model, name, keys[name], wildcards) for name in keys}
-            words += options.words(model, values, incidental)
-        return words
-
-    def _options_of(self, stage: str) -> list[tuple[type[Options], dict[str, str]]]:
-        """The options of a stage, and those of the family that it takes, each with its key."""
-        taken = []
-        if stage in self.parts.options:
-            own = self.parts.options[stage]
-            taken.append((own, own_keys(own, self.parts.section(stage))))
-        kind = self.parts.kind(stage)
-        if kind:
-            family = self.config.family()
-            taken.append((kind.of(family), family_keys(kind, family)))
-        return taken
-
-    def _valued(self, model: type[Options], name: str, key: str, wildcards: Any) -> Any:
-        voice, source = (getattr(wildcards, x, "") for x in ("voice", "source"))
-        value = self.config.at(key, voice, source)
-        home = marker(model.model_fields[name], Home)
-        left_out = value is None and home is not None and home.otherwise
-        return self.config.at(left_out) if left_out else value
+        voice, source = (getattr(wildcards, name, "") for name in ("voice", "source"))
+        told = self.config.told(stage, voice, source)
+        return [word for x in told for word in options.words(x.model, x.values, incidental)]
 
     def results_folder(self, wildcards: Any) -> str:
         """Where all results lie."""

@@ -38,6 +38,7 @@ def test_random_layings_always_tile() -> None:
         assert sum(ledger.seconds_by_reason(rows).values()) == pytest.approx(100.0, abs=0.01)
 
 
+@pytest.mark.serial
 def test_rows_of_three_hours_are_laid_in_a_moment() -> None:
     base = [
         LedgerRow(n * 0.5, n * 0.5 + 0.5, False, ("silence", "music")[n % 2]) for n in range(21_600)

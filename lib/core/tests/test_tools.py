@@ -63,6 +63,7 @@ def test_a_program_ends_with_who_waits_for_it(
     assert not alive.exists()
 
 
+@pytest.mark.serial
 def test_sigterm_ends_the_program_too(tmp_path: Path) -> None:
     """A stage that is told to stop while it waits takes its program along."""
     code = (

@@ -99,6 +99,7 @@ def test_words_that_quote_urls(said: str, told: str | None) -> None:
     assert found == (told or said.replace("?token=hush", ""))
 
 
+@pytest.mark.serial
 def test_long_words_are_gone_through_in_no_time() -> None:
     started = time.monotonic()
     for word in ("a" * 200_000, "?" * 200_000, "a://" * 50_000, "?a=" * 70_000, "/token" * 40_000):

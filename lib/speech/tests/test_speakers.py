@@ -71,7 +71,7 @@ def stranger(speech: Path) -> audio.Samples:
 def test_a_voice_is_nearer_to_itself_than_its_thresholds_and_another_is_not(
     name: str, kathleen: list[audio.Samples], stranger: audio.Samples
 ) -> None:
-    encoder = speakers.load(name)
+    encoder = encoders.load(name)
     mine = [encoder.embed(clip) for clip in kathleen]
     assert encoder.thresholds is not None
     assert np.linalg.norm(mine[0]) == pytest.approx(1.0, abs=1e-4)
@@ -86,7 +86,7 @@ def test_a_voice_is_nearer_to_itself_than_its_thresholds_and_another_is_not(
 def test_windows_lie_within_the_sound_and_sound_like_the_whole(
     name: str, kathleen: list[audio.Samples]
 ) -> None:
-    encoder = speakers.load(name)
+    encoder = encoders.load(name)
     clip = kathleen[0]
     centres, vectors = encoder.embed_windows(clip, 0.5)
     assert len(centres) == len(vectors) > 1
@@ -100,7 +100,7 @@ def test_windows_lie_within_the_sound_and_sound_like_the_whole(
 def test_any_sound_however_short_or_still_has_a_vector(
     name: str, kathleen: list[audio.Samples]
 ) -> None:
-    encoder = speakers.load(name)
+    encoder = encoders.load(name)
     half = kathleen[0][8_000:16_000]
     assert speakers.cosine(encoder.embed(half), encoder.embed(kathleen[0])) > 0.4
     for samples in (half[:200], np.zeros(RATE, np.float32)):
@@ -125,7 +125,7 @@ def test_a_hub_model_is_loaded_from_a_folder(tmp_path: Path) -> None:
     )
     WavLMForXVector(small).save_pretrained(tmp_path)
     Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
-    encoder = speakers.load(f"hub:{tmp_path}")
+    encoder = encoders.load(f"hub:{tmp_path}")
     sound = np.random.default_rng(0).normal(0, 0.1, 3 * RATE).astype(np.float32)
     assert encoder.embed(sound).shape == (12,)
     assert np.linalg.norm(encoder.embed(sound[:100])) == pytest.approx(1.0, abs=1e-4)
@@ -140,18 +140,18 @@ def test_a_hub_model_is_loaded_from_a_folder(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give the id or folder of an audio x-vector model"):
-        speakers.load(f"hub:{tmp_path}")
+        encoders.load(f"hub:{tmp_path}")
 
 
 def test_an_encoder_from_outside_is_found_by_its_name(outside: None) -> None:
-    encoder = speakers.load("loudness:2")
+    encoder = encoders.load("loudness:2")
     assert encoder.embed(np.ones(10, np.float32)).tolist() == [2.0, 0.0]
     with pytest.raises(InputError, match=r"'nobody': not known; .*package:campplus.*loudness"):
-        speakers.load("nobody")
+        encoders.load("nobody")
 
 
 def test_auto_is_the_encoders_own_threshold() -> None:
-    encoder = speakers.load("package:campplus")
+    encoder = encoders.load("package:campplus")
     own = encoder.thresholds
     assert own is not None
     for kind in ("clip", "voice", "slice"):

@@ -265,6 +265,7 @@ def children(process: int) -> list[int]:
     return [int(child) for child in found.read_text().split()] if found.exists() else []
 
 
+@pytest.mark.serial
 def test_sigterm_leaves_no_ffmpeg_running(long: Path, tmp_path: Path) -> None:
     wav = tmp_path / "out.wav"
     command = [sys.executable, "-c", RUN, str(long), str(wav)]
@@ -281,6 +282,7 @@ def test_sigterm_leaves_no_ffmpeg_running(long: Path, tmp_path: Path) -> None:
     assert not Path(f"/proc/{program}").exists()
 
 
+@pytest.mark.serial
 def test_long_recordings_need_little_memory(long: Path, tmp_path: Path) -> None:
     wav = tmp_path / "out.wav"
     # What a process needed at most, and what that of its children did which needed most.

@@ -24,6 +24,8 @@ from loopback import Answer, Site
 
 from vc_core import errors, files
 
+pytestmark = pytest.mark.serial
+
 SEED = 6
 KILLS = {"start-up": 5, "download": 10, "conversion": 5}
 SIZE = 240_000  # bytes of the recording, about

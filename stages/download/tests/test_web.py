@@ -292,6 +292,7 @@ def refused(site: Site, wav: bytes, segment: bytes) -> dict[str, tuple[list[Answ
 REFUSED = list(refused(Site(), b"", b""))
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("path", REFUSED)
 def test_what_gives_no_recording_ends_in_its_reason(
     tmp_path: Path,
@@ -333,6 +334,7 @@ def test_a_length_that_is_told_too_short_by_the_header_is_no_recording_yet(
     assert Outcome(url, tmp_path).code == errors.OK
 
 
+@pytest.mark.serial
 def test_a_site_that_asks_for_patience_says_how_much(tmp_path: Path, site: Site) -> None:
     for answer in (Answer(429, retry_after=120), Answer(503, retry_after=120, retry_as_date=True)):
         url = site.add("/busy.wav", answer)
@@ -582,6 +584,7 @@ def test_a_disk_without_room_is_told_before_the_download(
     assert ended.left == ["source.wav.failed.json"]
 
 
+@pytest.mark.serial
 def test_a_rate_limit_slows_down(tmp_path: Path, site: Site, wav: bytes) -> None:
     url = site.add("/talk.wav", talk(wav))
     assert Outcome(url, tmp_path, "--rate-limit", "40K").seconds > len(wav) / 40_000 * 0.7

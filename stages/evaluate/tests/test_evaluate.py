@@ -25,10 +25,7 @@ from vc_speech.judge import Verdict
 
 ROOT = Path(__file__).parents[3]
 MODEL = Path(os.environ.get("VOICE_CLONE_TEST_CSM", ROOT / "models" / "csm-micro"))
-# Speech of one person and of others, with texts; not part of the repository.
-SPEECH = Path(os.environ.get("VOICE_CLONE_TEST_SPEECH", ROOT.parent / "shared" / "speech"))
 
-real_speech = pytest.mark.skipif(not SPEECH.is_dir(), reason="no recordings of people here")
 with_model = pytest.mark.skipif(not (MODEL / "config.json").is_file(), reason=f"no {MODEL}")
 
 
@@ -88,29 +85,25 @@ def write_split(dataset: Path, split: str, clips: list[tuple[str, np.ndarray]]) 
     parquet.write_table(pa.Table.from_pylist(rows), path)
 
 
-def people() -> tuple[list[tuple[str, np.ndarray]], list[np.ndarray]]:
-    """Clips of one real person with texts, and of three others at 24 kHz."""
-    listed = (SPEECH / "kathleen" / "metadata.csv").read_text("utf-8").splitlines()[:12]
+def people(speech: Path) -> tuple[list[tuple[str, np.ndarray]], list[np.ndarray]]:
+    """Clips of one voice with texts at 24 kHz, and of three others at 16 kHz."""
+    listed = (speech / "kathleen" / "metadata.csv").read_text("utf-8").splitlines()[:12]
     texts = dict(line.split("|", 1) for line in listed)
     own = [
-        (text, soundfile.read(SPEECH / "kathleen" / "flac24k" / f"{name}.flac", dtype="float32")[0])
+        (text, soundfile.read(speech / "kathleen" / "flac24k" / f"{name}.flac", dtype="float32")[0])
         for name, text in texts.items()
     ]
-    files = sorted((SPEECH / "librispeech").glob("*.flac"))[:3]
+    files = sorted((speech / "librispeech").glob("*.flac"))[:3]
     return own, [soundfile.read(file, dtype="float32")[0][: 4 * ENGINE_RATE] for file in files]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+def made(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     """A dataset, a recording with other speakers, an adapter that changes the model."""
     from peft import LoraConfig, get_peft_model
 
     inputs = Inputs(tmp_path_factory.mktemp("inputs"))
-    if SPEECH.is_dir():
-        own, others = people()
-    else:
-        own = [(f"This is sentence {n}.", voiced(2.5 + 0.1 * n)) for n in range(12)]
-        others = [voiced(4.0, pitch, ENGINE_RATE) for pitch in (220.0, 260.0, 300.0)]
+    own, others = people(speech)
     write_split(inputs.dataset, "train", own[:8])
     write_split(inputs.dataset, "test", own[8:11])
     soundfile.write(inputs.folder / "reference.wav", own[11][1], TTS_RATE)
@@ -187,7 +180,6 @@ def test_variants_differ_only_as_they_should(evaluated: Inputs) -> None:
     assert heard == pytest.approx(again.clip(-1, 1), abs=1e-3)
 
 
-@real_speech
 @with_model
 def test_own_voice_is_nearer_than_other_people(evaluated: Inputs) -> None:
     told = evaluated.scores()

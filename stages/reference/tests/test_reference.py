@@ -14,22 +14,20 @@ import yaml
 
 from vc_core import audio, errors, files
 from vc_reference import checks, cli, slices
-from vc_speech import quality, speakers, vad
+from vc_speech import encoders, quality, vad
 
 RATE = 16_000
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SHIPPED = EXAMPLES / "interview.opus"
-SPEECH = Path(__file__).parents[4] / "shared" / "speech" / "librispeech"
 
 Array = npt.NDArray[np.float32]
 
 
 @pytest.fixture(scope="session")
-def voices() -> list[Array]:
+def voices(speech: Path) -> list[Array]:
     """Five speakers, 10 s of each at 16 kHz."""
-    if not SPEECH.is_dir():
-        pytest.skip("no speech at ../shared/speech")
-    clips = (audio.read(path, RATE)[0] for path in sorted(SPEECH.glob("*.flac"))[:20])
+    found = sorted((speech / "librispeech").glob("*.flac"))[:20]
+    clips = (audio.read(path, RATE)[0] for path in found)
     return [clip[: 10 * RATE] for clip in clips if len(clip) >= 10 * RATE][:5]
 
 
@@ -49,8 +47,11 @@ def refer(output: Path, *arguments: str | Path) -> int:
 
 def assert_refused(
     output: Path, capfd: pytest.CaptureFixture[str], arguments: list[str | Path], *parts: str
-) -> None:
-    """One line that holds the parts, exit code 3, and nothing where the output would be."""
+) -> str:
+    """One line that holds the parts, exit code 3, and nothing where the output would be.
+
+    Returns that line.
+    """
     before = sorted(output.parent.iterdir())
     assert refer(output, *arguments) == errors.BAD_INPUT
     said = capfd.readouterr().err
@@ -58,11 +59,12 @@ def assert_refused(
     for part in parts:
         assert part in said, said
     assert sorted(output.parent.iterdir()) == before
+    return said
 
 
 def least_likeness() -> float:
     """What the default encoder asks of a reference."""
-    encoder = speakers.load("package:campplus")
+    encoder = encoders.load("package:campplus")
     assert encoder.thresholds is not None
     return encoder.thresholds.slice
 
@@ -246,9 +248,9 @@ def test_a_refusal_says_what_would_serve_better(
     output = tmp_path / "reference.wav"
     # The guest, then the host, who begins while she speaks.
     asked: list[str | Path] = [SHIPPED, "--slice", "85.4:96.5", "--name", "interview"]
-    assert_refused(output, capfd, asked, "two people speak at once", "s would serve better")
-    refer(output, *asked)
-    found = re.search(r"; ([\d.]+)-([\d.]+) s would serve better", capfd.readouterr().err)
+    parts = ("two people speak at once", "s would serve better")
+    said = assert_refused(output, capfd, asked, *parts)
+    found = re.search(r"; ([\d.]+)-([\d.]+) s would serve better", said)
     assert found is not None
     start, end = map(float, found.groups())
     assert 8 <= end - start <= 20.5
@@ -338,7 +340,7 @@ def test_both_commands_explain_themselves(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_one_speaker_is_told_from_two(voices: list[Array]) -> None:
-    encoder = speakers.load("package:campplus")
+    encoder = encoders.load("package:campplus")
 
     def likeness(samples: Array) -> float | None:
         return checks.least_likeness(samples, vad.speech_spans(samples), encoder)

@@ -15,7 +15,6 @@ from vc_core import audio, errors, files
 from vc_separate import blocks, cli, listen, separators
 
 RATE = 44_100
-SPEECH = Path(__file__).parents[4] / "shared" / "speech" / "kathleen" / "flac24k"
 
 Array = npt.NDArray[np.float32]
 
@@ -69,10 +68,9 @@ def demucs_repo(folder: Path, sources: tuple[str, ...]) -> Path:
     return folder
 
 
-def test_spleeter_takes_music_away_and_leaves_the_voice(tmp_path: Path) -> None:
-    if not SPEECH.is_dir():
-        pytest.skip("no speech at ../shared/speech")
-    clips = [audio.read(path, RATE)[0] for path in sorted(SPEECH.glob("*.flac"))[:4]]
+def test_spleeter_takes_music_away_and_leaves_the_voice(tmp_path: Path, speech: Path) -> None:
+    sentences = sorted((speech / "kathleen" / "flac24k").glob("*.flac"))[:4]
+    clips = [audio.read(path, RATE)[0] for path in sentences]
     voice = np.concatenate(clips)[: 8 * RATE]
     music = band(len(voice) / RATE)
     music *= np.sqrt(np.mean(voice**2) / np.mean(music.mean(axis=1) ** 2))

@@ -18,11 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from vc_core import devices, models
+from vc_core import devices, engines, models
 from vc_core.audio import ENGINE_RATE, Samples
 from vc_core.errors import InputError
 from vc_speech import pretrained
 from vc_speech.speakers import SpeakerEncoder, Thresholds, Vector
+
+HUB = "hub:"
 
 LEVEL_DB = -30.0  # dBFS: the level that the GE2E encoder's training audio was raised to
 MEL_BANDS = 80
@@ -185,6 +187,24 @@ PACKAGED: dict[str, Callable[[str, str], SpeakerEncoder]] = {
     "package:resemblyzer": Resemblyzer,
     "package:campplus": CamPlusPlus,
 }
+
+
+def load(name: str, device: str = "cpu") -> SpeakerEncoder:
+    """The encoder of that name on ``device`` (auto, cpu or cuda).
+
+    Raises InputError for a name that nobody offers and for weights that are not there.
+    """
+    offered = engines.find(engines.ENCODERS, name)
+    if offered is not None:
+        make, argument = offered
+        made: SpeakerEncoder = make(argument=argument, device=device)
+        return made
+    if name in PACKAGED:
+        return PACKAGED[name](models.resolve(name), device)
+    if name.startswith(HUB):
+        return XVector(name.removeprefix(HUB), device)
+    known = ", ".join([*PACKAGED, f"{HUB}ID-or-folder", *engines.names(engines.ENCODERS)])
+    raise InputError(f"speaker encoder {name!r}: not known; there are: {known}")
 
 
 @contextlib.contextmanager

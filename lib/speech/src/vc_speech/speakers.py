@@ -10,14 +10,11 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vc_core import engines, models
 from vc_core.audio import Samples
 from vc_core.errors import InputError
 
 Vector = npt.NDArray[np.float32]
 Auto = Literal["auto"]
-
-HUB = "hub:"
 
 
 @dataclass(frozen=True)
@@ -55,26 +52,6 @@ class SpeakerEncoder(Protocol):
         A window is ``window`` seconds long and lies within ``samples``; shorter samples give one.
         """
         ...
-
-
-def load(name: str, device: str = "cpu") -> SpeakerEncoder:
-    """The encoder of that name on ``device`` (auto, cpu or cuda).
-
-    Raises InputError for a name that nobody offers and for weights that are not there.
-    """
-    from vc_speech import encoders
-
-    offered = engines.find(engines.ENCODERS, name)
-    if offered is not None:
-        make, argument = offered
-        made: SpeakerEncoder = make(argument=argument, device=device)
-        return made
-    if name in encoders.PACKAGED:
-        return encoders.PACKAGED[name](models.resolve(name), device)
-    if name.startswith(HUB):
-        return encoders.XVector(name.removeprefix(HUB), device)
-    known = ", ".join([*encoders.PACKAGED, f"{HUB}ID-or-folder", *engines.names(engines.ENCODERS)])
-    raise InputError(f"speaker encoder {name!r}: not known; there are: {known}")
 
 
 def threshold(

@@ -154,7 +154,7 @@ def named(parser: Parser, arguments: Sequence[str]) -> SpeakingModel:
 
     The parser's own options, the model named ``options``, have a base model and a family.
     """
-    fields = parser.declared["options"].model.model_fields
+    fields = parser.declared["options"].model_fields
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("base_model", "family"):
         first.add_argument(options.flag(name), default=fields[name].default)

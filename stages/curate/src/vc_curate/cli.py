@@ -77,12 +77,12 @@ def work(
     from vc_curate.corrections import read as read_corrections
     from vc_curate.judge import Judge, usual_dnsmos, without_the_worst
     from vc_curate.output import Origin, ledger_rows, write
-    from vc_speech import speakers
+    from vc_speech import encoders
 
     rows = manifests.read_rows(segments, manifests.Segment)
     said = manifests.read_rows(words, manifests.Word)
     told = read_corrections(corrections) if corrections else []
-    encoder = speakers.load(options.encoder)
+    encoder = encoders.load(options.encoder)
     target = encoder.embed(audio.read(reference, audio.ENGINE_RATE)[0])
     judge = Judge(encoder, target, options)
     beside = output.with_name(output.name + ".ledger.jsonl")

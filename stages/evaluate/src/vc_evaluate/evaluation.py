@@ -13,7 +13,7 @@ from vc_core.manifests import spread
 from vc_core.speaking import Variant
 from vc_evaluate import data
 from vc_evaluate.options import EvaluateOptions
-from vc_speech import label, speakers, watermark, whisper
+from vc_speech import encoders, label, watermark, whisper
 from vc_speech.judge import Judge, Verdict, means
 from vc_speech.tts import Request, SpeakingModel, Voice
 
@@ -71,7 +71,7 @@ def run(
     hear = whisper.load(options.whisper, options.device)
     speaking = model.compared(request, variants)
     judge = Judge(
-        speakers.load(options.encoder, options.device),
+        encoders.load(options.encoder, options.device),
         hear,
         target or [reference],
         texts[0].language,

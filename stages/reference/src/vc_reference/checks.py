@@ -7,7 +7,7 @@ import numpy as np
 
 from vc_core.audio import ENGINE_RATE, Samples
 from vc_reference.options import FitnessOptions
-from vc_speech import overlap, snr, speakers
+from vc_speech import encoders, overlap, snr, speakers
 from vc_speech.speakers import SpeakerEncoder, Vector
 from vc_speech.vad import Span
 
@@ -27,7 +27,7 @@ class Ears:
     @classmethod
     def of(cls, options: FitnessOptions) -> "Ears":
         """Those that are named in the options; raises InputError where they are not to be had."""
-        return cls(speakers.load(options.encoder), options.overlap_model)
+        return cls(encoders.load(options.encoder), options.overlap_model)
 
     def overlap_seconds(self, samples: Samples, start: float, end: float) -> float:
         """Seconds of two people at once within [start, end) of 16 kHz mono ``samples`` [frames].

@@ -43,10 +43,10 @@ def work(
     from vc_core import audio, manifests
     from vc_segment import diarize, levels, timeline
     from vc_segment.rttm import write as write_rttm
-    from vc_speech import speakers, vad
+    from vc_speech import encoders, speakers, vad
     from vc_speech.diarization import activity
 
-    encoder = speakers.load(options.encoder)
+    encoder = encoders.load(options.encoder)
     least = speakers.threshold(encoder, "voice", options.min_similarity, "--min-similarity")
     detector = vad.load(options.vad)
     samples, _ = audio.read(vocals, audio.ENGINE_RATE)

@@ -12,7 +12,7 @@ from vc_csm import csm, mimi
 from vc_csm.options import CsmSpeaking
 from vc_csm.training.data import Clips
 from vc_csm.training.trackers import Trackers
-from vc_speech import label, speakers, watermark, whisper
+from vc_speech import encoders, label, watermark, whisper
 from vc_speech.judge import Judge, means
 
 TARGET_CLIPS = 12  # enough for a centroid that more would hardly move
@@ -43,7 +43,7 @@ class Listener:
         self._slowest = csm.SLOW_SHARE * clips.letters_a_second()
         watermark.check()
         self._judge = Judge(
-            speakers.load(encoder),
+            encoders.load(encoder),
             whisper.load(listener, "cpu", THREADS),
             target,
             language,

@@ -110,14 +110,14 @@ def own_keys(model: type[Options], section: str) -> Mapping[str, str]:
     return {name: home.key if home else f"{section}.{name}" for name, home in homes.items()}
 
 
-def family_keys(kind: Kind, family: Family) -> dict[str, str]:
+def family_keys(kind: Kind, family: Family) -> Mapping[str, str]:
     """The key of the configuration for each option of a family.
 
     What every family has stands in the section itself, what one adds in a part of its own.
     """
     model = kind.of(family)
     added = own_keys(model, f"{kind.section}.{family.name}")
-    return added | {name: f"{kind.section}.{name}" for name in kind.common.model_fields}
+    return {**added, **{name: f"{kind.section}.{name}" for name in kind.common.model_fields}}
 
 
 def _options(stage: Stage) -> type[Options] | None:

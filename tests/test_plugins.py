@@ -208,7 +208,7 @@ def test_its_variants_are_scored_and_stand_in_the_report(ran: Path) -> None:
     scores = json.loads((ran / "results" / "guest" / "scores.json").read_text())
     assert list(scores["variants"]) == ["silence", "sines"]
     assert (scores["before"], scores["after"]) == ("silence", "sines")
-    page = re.sub("base64,[^\"]*", "", (ran / "results" / "report.html").read_text("utf-8"))
+    page = re.sub('base64,[^"]*', "", (ran / "results" / "report.html").read_text("utf-8"))
     assert "Pure Sines" in page
     assert "LoRA" not in page
     assert "CSM" not in page

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from vc_core import shared, tables
 from vc_core.options import NonEmpty
+from vc_core.urls import public
 from voice_pipeline.section import NAME_PATTERN, Name, Section
 
 # Columns of a table of sources, and those of them that are more than reading matter.
@@ -66,7 +67,8 @@ def twice(sources: Sequence[Source]) -> str:
         other = seen.setdefault(source.id, source)
         if other is not source:
             return (
-                f"source id {source.id!r} is there twice ({other.url} and {source.url}); "
+                f"source id {source.id!r} is there twice ({public(other.url)} and "
+                f"{public(source.url)}); "
                 "give each its own 'id'"
             )
     return ""

@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 
 import yaml
 
-from vc_core import failures, files, options
+from vc_core import failures, files, options, urls
 from vc_core.failures import Failure
 from voice_pipeline import access, recordings
 from voice_pipeline.config import PipelineConfig, Reference, Slice, Voice
@@ -88,8 +88,8 @@ class Plan:
         if self._failed is None or anew:
             self._failed = []
             for voice, sources in self._sources.items():
-                urls = {name: source.url for name, source in sources.items()}
-                self._failed += failures.of_sources(self.work, self.results, voice, urls)
+                given = {name: source.url for name, source in sources.items()}
+                self._failed += failures.of_sources(self.work, self.results, voice, given)
                 self._failed += failures.of_voice(self.results, voice)
         return self._failed
 
@@ -114,7 +114,7 @@ class Plan:
 
     def start(self) -> None:
         """Before the first job: keep the configuration as used, say what is passed over."""
-        write_resolved(self.config.model_dump(mode="json"), self.results / "run_config.yaml")
+        write_resolved(self._recorded(), self.results / "run_config.yaml")
         facts = [{"name": x.name, "order": x.order, "about": x.about} for x in self.parts.stages]
         files.write_json(self.stages_path, facts)
         failures.write(self.failures_path, self.failed(anew=True))
@@ -124,6 +124,14 @@ class Plan:
             _say(f"passing over {line}")
         if passed:
             _say("voice-clone retry tries them again")
+
+    def _recorded(self) -> dict[str, Any]:
+        """The configuration as used; URLs without what may be secret in them."""
+        told = self.config.model_dump(mode="json")
+        for voice in told["voices"].values():
+            for source in voice["sources"]:
+                source["url"] = urls.public(source["url"])
+        return told
 
     def finish(self, good: bool) -> None:
         """After the last job: write down and tell what failed, and what is there twice."""

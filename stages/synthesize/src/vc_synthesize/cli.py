@@ -1,5 +1,6 @@
 """Say texts in a finished voice: one WAV a text, watermarked and labelled as synthetic."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ def build_parser() -> options.Parser:
         default="",
         help="what is said in it; default: the text in the .json beside it",
     )
+    # Not an option of the configuration: what the workflow makes is always marked.
+    parser.add_argument(
+        "--watermark",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="mark the sound inaudibly as synthetic",
+    )
     options.add(parser, SynthesizeOptions)
     tts.add_options(parser, "speaking")
     return parser
@@ -53,23 +61,24 @@ def work(
     adapter: str,
     context_audio: Path | None,
     context_text: str,
+    watermark: bool,
     options: SynthesizeOptions,
     speaking: Speaking,
 ) -> dict[str, Any]:
     """Say every text; returns counts."""
-    from vc_speech import watermark
+    from vc_speech.watermark import check
     from vc_synthesize import speech
     from vc_synthesize.texts import gather
 
     asked = gather(text, texts, speaking.seed)
-    if options.watermark:
-        watermark.check()
+    if watermark:
+        check()
     model = tts.find(options.base_model, options.family)
     context = context_audio if options.context else None
     request = tts.Request(
         options.base_model, adapter, options.device, context, context_text, speaking
     )
-    speaker = speech.Speaker(model.load(request), model.family.name, request, options)
+    speaker = speech.Speaker(model.load(request), model.family.name, request, options, watermark)
     figures = speaker.stream(asked) if str(output) == "-" else speaker.write(asked, output)
     return figures | {"packages": tts.packages(model)}
 

@@ -28,7 +28,4 @@ class SynthesizeOptions(Options):
         bool,
         Field(default=True, description="Cut silence from the ends of what is spoken."),
     ]
-    watermark: Annotated[
-        bool, Field(default=True, description="Mark the sound inaudibly as synthetic.")
-    ]
     device: shared.Device

@@ -49,12 +49,16 @@ class Spoken:
 
 @dataclasses.dataclass(frozen=True)
 class Speaker:
-    """A voice that is ready to speak, the name of its family, and how it was asked for."""
+    """A voice that is ready to speak, the name of its family, and how it was asked for.
+
+    ``marks`` says whether what it says is watermarked.
+    """
 
     voice: Voice
     family: str
     request: Request
     options: SynthesizeOptions
+    marks: bool
 
     def write(self, asked: Sequence[Text], output: Path) -> dict[str, Any]:
         """Say texts into the folder ``output``, with a row each in speech.jsonl; returns counts."""
@@ -86,7 +90,7 @@ class Speaker:
             "speaking_seconds": round(took, 3),
             "real_time_factor": factor,
             "stopped_by_itself": stopped,
-            "watermark": self.options.watermark,
+            "watermark": self.marks,
         }
 
     def stream(self, asked: Sequence[Text]) -> dict[str, Any]:
@@ -96,7 +100,7 @@ class Speaker:
         """
         started = time.perf_counter()
         out = sound.WavStream(
-            sys.stdout.buffer, self.voice.rate, self.request.base_model, self.options.watermark
+            sys.stdout.buffer, self.voice.rate, self.request.base_model, self.marks
         )
         try:
             out.open()
@@ -148,7 +152,7 @@ class Speaker:
             if not said.frames:
                 logger.warning("text %s: the model ended at once and said nothing", text.name)
         joined = audio.resample(np.concatenate(pieces), rate, TTS_RATE)
-        marked = watermark.mark(joined, TTS_RATE) if self.options.watermark else joined
+        marked = watermark.mark(joined, TTS_RATE) if self.marks else joined
         file = f"{text.name}.wav"
         label.write(folder / file, marked, request.base_model)
         return Spoken(

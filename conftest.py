@@ -36,25 +36,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of machine-made speech, laid out as the recordings of people are."""
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of recordings of people, or of machines where those of people are not at hand.
+
+    Those of people are no part of the project. ``kathleen/flac24k`` has sentences of one voice,
+    ``kathleen/metadata.csv`` their texts (``name|text``), ``librispeech`` has one recording each of
+    other voices. VOICE_CLONE_TEST_SPEECH names another such folder, or ``machines``.
+    """
+    given = os.environ.get("VOICE_CLONE_TEST_SPEECH", str(SPEECH))
+    if Path(given).is_dir():
+        return Path(given)
     import synthetic_speech
 
     return synthetic_speech.write(tmp_path_factory.mktemp("speech"))
-
-
-@pytest.fixture(scope="session", params=["people", "machines"])
-def speech(request: pytest.FixtureRequest) -> Path:
-    """Folder of recordings of people, which are not part of the project, or of machines.
-
-    ``kathleen/flac24k`` has sentences of one voice, ``kathleen/metadata.csv`` their texts
-    (``name|text``), ``librispeech`` has one recording each of other voices.
-    """
-    if request.param == "machines":
-        return Path(request.getfixturevalue("machines"))
-    if not SPEECH.is_dir():
-        pytest.skip("needs ../shared/speech")
-    return SPEECH
 
 
 @pytest.fixture(scope="session")

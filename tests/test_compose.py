@@ -1,5 +1,7 @@
 """The configuration is composed of what the stages and the speaking models say of their options."""
 
+import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -192,7 +194,7 @@ TOY = Family(
     title="Toy",
     training=ToyTraining,
     speaking=ToySpeaking,
-    limits=Limits(clip_seconds=30.0, sample_rate=16_000),
+    limits=Limits(clip_seconds=30.0),
     variants=(Variant("base", "Base", adapter=False), Variant("own", "Own", adapter=True)),
     pattern="toy.*",
 )
@@ -263,3 +265,18 @@ def test_the_python_name_is_the_composed_model() -> None:
 
     assert issubclass(Composed, PipelineConfig)
     assert "separate" in Composed.model_fields
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(ROOT.glob("stages/*/src/*/options.py")) + sorted(ROOT.glob("lib/*/src/*/options.py")),
+    ids=lambda path: path.parent.name,
+)
+def test_options_can_be_read_where_their_stage_is_not_installed(path: Path) -> None:
+    """In a pod the image of one stage plans the whole workflow, and reads the options of all."""
+    allowed = {*sys.stdlib_module_names, "pydantic", "vc_core"}
+    tree = ast.parse(path.read_text("utf-8"))
+    names = [x.name for node in ast.walk(tree) if isinstance(node, ast.Import) for x in node.names]
+    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert names
+    assert {name.partition(".")[0] for name in names} <= allowed

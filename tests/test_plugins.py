@@ -39,7 +39,7 @@ class SinesSpeaking(Speaking):
 
 FAMILY = Family(
     "sines", "Pure Sines", SinesTraining, SinesSpeaking,
-    Limits(clip_seconds=6.0, sample_rate=16000),
+    Limits(clip_seconds=6.0),
     (Variant("silence", "Before", adapter=False), Variant("sines", "After", adapter=True)),
     models=("toy/sines",),
 )

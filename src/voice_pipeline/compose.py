@@ -24,12 +24,12 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from vc_core.errors import InputError
-from vc_core.options import Ambient, Environment, Home, Incidental, marker
+from vc_core.options import Ambient, Demanded, Environment, Home, Incidental, marker
 from voice_pipeline.config import PipelineConfig
 from voice_pipeline.parts import KINDS, Kind, Parts, own_keys, parts_of
 from voice_pipeline.section import Section, model_in
 
-MARKERS = (Ambient, Environment, Home, Incidental)
+MARKERS = (Ambient, Demanded, Environment, Home, Incidental)
 MODELS = "models"
 
 # What may be given to the check of a configuration: that it is done within a job of another run.

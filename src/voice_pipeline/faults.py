@@ -69,7 +69,7 @@ def moved_to(where: Sequence[str], model: type[PipelineConfig]) -> list[str]:
     """Where an unknown key of a section stands now; [] where nothing is known of it.
 
     An option of the section's stage may have its home elsewhere, or may have become one of the
-    speaking models'; what only one other section has must be meant for that.
+    speaking models'.
     """
     if ".".join(where) in RENAMED:
         return [RENAMED[".".join(where)]]
@@ -86,8 +86,7 @@ def moved_to(where: Sequence[str], model: type[PipelineConfig]) -> list[str]:
         if home:
             return [home.key]
     named = [key for key, _ in fields(model) if key.rpartition(".")[2] == name and "*" not in key]
-    of_family = [key for key in named for kind in kinds if key.startswith(f"{kind.section}.")]
-    return of_family or (named if len(named) == 1 else [])
+    return [key for key in named for kind in kinds if key.startswith(f"{kind.section}.")]
 
 
 def _keys_at(where: list[str], model: type[PipelineConfig]) -> list[str]:

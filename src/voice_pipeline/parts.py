@@ -98,7 +98,11 @@ def parts_of(root: Path, installed: bool = True) -> Parts:
     if installed:
         for name in engines.names(engines.TTS):
             if name not in families:
-                families[name] = engines.entry(engines.TTS, name).family
+                offered = getattr(engines.entry(engines.TTS, name), "family", None)
+                if not isinstance(offered, Family):
+                    package = engines.distribution(engines.TTS, name)
+                    raise ValueError(f"{package}: {name} offers no vc_core.speaking.Family")
+                families[name] = offered
     options = {name: model for name, model in found.items() if model}
     return Parts(root, stages, options, tuple(families.values()))
 

@@ -52,7 +52,7 @@ def source_id(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise ValueError(f"url is {url!r}: {error}; correct it") from None
+        raise ValueError(f"url is {public(url)!r}: {error}; correct it") from None
     video = parse_qs(parts.query).get("v") if "youtube." in parts.netloc else None
     stem = video[0] if video else Path(parts.path).stem or parts.netloc
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:64].rstrip("-")

@@ -336,10 +336,6 @@ def plan(
         _say(str(error))
         sys.exit(3)
     completed = checked.model_dump(mode="json")
-    for voice in completed["voices"].values():
-        # A lookup() of a stage's rule would walk through all it is given, for every job: a
-        # thousand sources in it would cost a minute.
-        del voice["sources"]
     config.clear()
     config.update(completed)
     add_commands()

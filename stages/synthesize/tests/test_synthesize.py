@@ -377,7 +377,7 @@ class Tone:
 
 class Tones:
     family = Family(
-        "tone", "Tones", Training, Speaking, Limits(10.0, 16000),
+        "tone", "Tones", Training, Speaking, Limits(10.0),
         (Variant("plain", "Plain", adapter=False),), models=("quiet",),
     )
     def load(self, request):

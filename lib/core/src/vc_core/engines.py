@@ -9,6 +9,8 @@ import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
+from vc_core.errors import InputError
+
 SEPARATORS = "voice_clone.separator"
 VADS = "voice_clone.vad"
 ENCODERS = "voice_clone.encoder"
@@ -34,12 +36,21 @@ def find(group: str, name: str) -> tuple[Callable[..., Any], str] | None:
 
 def distribution(group: str, name: str) -> str:
     """The distribution that offers ``name`` in ``group``, "" where nothing says it."""
-    found = importlib.metadata.entry_points(group=group, name=name)
-    dist = next(iter(found)).dist
-    return dist.name if dist else ""
+    found = next(iter(importlib.metadata.entry_points(group=group, name=name)), None)
+    return found.dist.name if found and found.dist else ""
 
 
 def entry(group: str, name: str) -> Any:
-    """What an installed package offers in ``group`` under a name that is one of ``names``."""
-    found = importlib.metadata.entry_points(group=group, name=name)
-    return next(iter(found)).load()
+    """What an installed package offers in ``group`` under a name that is one of ``names``.
+
+    Raises InputError naming the package where it cannot be loaded.
+    """
+    found = next(iter(importlib.metadata.entry_points(group=group, name=name)))
+    try:
+        return found.load()
+    except Exception as error:  # whatever a strange package does when it is imported
+        dist = found.dist.name if found.dist else "a package"
+        raise InputError(
+            f"{dist}: its entry point {group}: {name} = {found.value} cannot be loaded "
+            f"({error!r}); mend or uninstall it"
+        ) from error

@@ -24,6 +24,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
 
+from vc_core.errors import InputError
+
 NonEmpty = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
@@ -68,6 +70,11 @@ class Ambient:
     missing: str = ""
 
 
+@dataclass(frozen=True)
+class Demanded:
+    """By hand the option must be given; its default is the configuration's alone."""
+
+
 class Options(BaseModel):
     """What a command can be told; a name it does not know is an error."""
 
@@ -77,7 +84,7 @@ class Options(BaseModel):
 
 
 Model = TypeVar("Model", bound=Options)
-Marker = TypeVar("Marker", Home, Environment, Incidental, Ambient)
+Marker = TypeVar("Marker", Home, Environment, Incidental, Ambient, Demanded)
 
 
 def marker(field: FieldInfo, kind: type[Marker]) -> Marker | None:
@@ -123,6 +130,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Abbreviated, an option would be read otherwise where it decides which others there are.
+        self.allow_abbrev = False
         self.declared: dict[str, type[Options]] = {}
         # What adds the arguments that depend on others, which it finds in the command line.
         self.later: list[Callable[[Sequence[str]], None]] = []
@@ -133,8 +142,14 @@ class Parser(argparse.ArgumentParser):
         Ends with the usage and exit code 2 where an option's value is not to be had.
         """
         given = list(arguments)
+        shows = {"-h", "--help", "--version"} & set(given)
         while self.later:
-            self.later.pop(0)(given)
+            try:
+                self.later.pop(0)(given)
+            except InputError:
+                # What is asked for can be shown without what depends on others.
+                if not shows:
+                    raise
         args = vars(self.parse_args(given))
         typed = {name: self._read(model, args) for name, model in self.declared.items()}
         taken = {name for model in self.declared.values() for name in model.model_fields}
@@ -172,6 +187,8 @@ def add(parser: Parser, model: type[Options], name: str = "options") -> None:
     for option, field in model.model_fields.items():
         annotation = _without_none(field.annotation)
         how: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(field)}
+        if marker(field, Demanded):
+            how["required"] = True
         if annotation is bool:
             how["action"] = argparse.BooleanOptionalAction
         else:
@@ -185,7 +202,8 @@ def add(parser: Parser, model: type[Options], name: str = "options") -> None:
 def _help(field: FieldInfo) -> str:
     """The description, the default where there is one to tell, and the variable if there is one."""
     parts = [field.description or ""]
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    untold = field.is_required() or marker(field, Demanded)
+    default = None if untold else field.get_default(call_default_factory=True)
     if default is not None and default not in ("", (), []):
         parts.append(f"(default: {default})")
     ambient = marker(field, Ambient)

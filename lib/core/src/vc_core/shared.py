@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from vc_core.options import Environment, Home, Incidental, NonEmpty
+from vc_core.options import Demanded, Environment, Home, Incidental, NonEmpty
 
 Device = Annotated[
     Literal["auto", "cpu", "cuda"],
@@ -31,7 +31,6 @@ Licence = Annotated[
     Field(default="", description="Licence of the recording; carried into every card."),
     Home("voices.*.sources.*.licence"),
 ]
-Seed = Annotated[int, Field(ge=0)]
 
 # Least cosine of two voices; auto: what the encoder is known for.
 CosineOrAuto = Literal["auto"] | Annotated[float, Field(ge=-1, le=1)]
@@ -110,6 +109,7 @@ BaseModelName = Annotated[
     ),
     Home("models.tts"),
     Environment("DEFAULT_BASE_TTS_MODEL"),
+    Demanded(),
 ]
 FamilyName = Annotated[
     NonEmpty,

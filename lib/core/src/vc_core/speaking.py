@@ -107,12 +107,10 @@ class Speaking(Options):
 class Limits:
     """What a family can learn from and say.
 
-    ``clip_seconds`` is its longest clip, ``sample_rate`` in Hz that of its speech, ``languages``
-    are ISO 639 codes, None for any.
+    ``clip_seconds`` is its longest clip, ``languages`` are ISO 639 codes, None for any.
     """
 
     clip_seconds: float
-    sample_rate: int
     languages: frozenset[str] | None = None
 
 

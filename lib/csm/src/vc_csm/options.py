@@ -161,7 +161,7 @@ FAMILY = Family(
     title="Sesame CSM",
     training=CsmTraining,
     speaking=CsmSpeaking,
-    limits=Limits(clip_seconds=MAX_SECONDS, sample_rate=24_000),
+    limits=Limits(clip_seconds=MAX_SECONDS),
     variants=(
         Variant("base", "Base", adapter=False),
         Variant("base+context", "Base + context", adapter=False, context=True),

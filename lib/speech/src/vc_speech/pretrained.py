@@ -50,7 +50,9 @@ def place(name: str) -> str:
     found = models.resolve(name)
     if Path(found).is_dir():
         if not (Path(found) / "config.json").is_file():
-            raise InputError(f"model {name!r}: the folder has no config.json; give a CSM's folder")
+            raise InputError(
+                f"model {name!r}: the folder has no config.json; give a model's folder"
+            )
         return found
     try:
         hf_hub_download(found, "config.json")
@@ -68,7 +70,7 @@ def place(name: str) -> str:
 def refusal(name: str, error: Exception) -> InputError:
     """One line for what transformers says in many."""
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
-    return InputError(f"model {name!r}: cannot be loaded as a CSM ({reason})")
+    return InputError(f"model {name!r}: cannot be loaded ({reason})")
 
 
 def _refused_by_hub(name: str, error: Any) -> InputError | TryAgainError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from vc_core import engines, files, options, speaking
 from vc_core.errors import InputError
 from vc_core.options import Parser
-from vc_core.speaking import Family, Speaking, Training, Variant
+from vc_core.speaking import AUTO, Family, Speaking, Training, Variant
 
 if TYPE_CHECKING:
     from vc_core.audio import Samples
@@ -106,8 +106,9 @@ class SpeakingModel(Protocol):
     ) -> Mapping[str, Any]:
         """Write what ``train`` learns from, one file, atomically; returns figures of it.
 
-        Clips that do not fit the model are left out. Of the figures ``clips`` is how many there
-        are in each split, ``left_out`` how many were left out for each reason.
+        The clips come at 24 kHz. Those that do not fit the model are left out. Of the figures
+        ``clips`` is how many there are in each split, ``left_out`` how many were left out for
+        each reason.
         """
 
     def train(self, job: TrainingJob) -> Mapping[str, Any] | None:
@@ -162,21 +163,44 @@ def named(parser: Parser, arguments: Sequence[str]) -> SpeakingModel:
     return find(known.base_model, known.family)
 
 
-def of_adapter(adapter: Path) -> SpeakingModel:
-    """The family that an adapter's training.json names; InputError where it names none."""
-    told = files.read_json(adapter / "training.json")
-    family = told.get("family") if isinstance(told, dict) else None
-    if family not in models():
-        raise InputError(
-            f"{adapter}: its training.json names no installed family of speaking models; "
-            "give the folder of an adapter, from vc-train"
-        )
-    return models()[family]
+def of_adapter(adapter: Path, base_model: str, family: str) -> SpeakingModel:
+    """The family named ``family``, or for ``auto`` the one that made the adapter.
+
+    Where its training.json does not tell, that is the one that claims ``base_model``, or the base
+    model that the adapter names. Raises InputError where nothing tells.
+    """
+    if family == AUTO:
+        family = str(_told(adapter / "training.json").get("family") or AUTO)
+    if family == AUTO and not base_model:
+        named = _told(adapter / "adapter_config.json").get("base_model_name_or_path")
+        if not named:
+            raise InputError(
+                f"{adapter}: nothing in it names a family of speaking models or a base model; "
+                "give the folder of an adapter, or --base-model"
+            )
+        base_model = str(named)
+    return find(base_model, family)
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """A JSON object; {} where there is no such file."""
+    told = files.read_json(path) if path.is_file() else {}
+    if not isinstance(told, dict):
+        raise InputError(f"{path}: not a JSON object; give the folder of an adapter")
+    return told
 
 
 def models() -> dict[str, SpeakingModel]:
     """The families that installed packages offer, by name."""
-    return {name: engines.entry(engines.TTS, name) for name in engines.names(engines.TTS)}
+    known = {name: engines.entry(engines.TTS, name) for name in engines.names(engines.TTS)}
+    for name, model in known.items():
+        if getattr(getattr(model, "family", None), "name", None) != name:
+            package = engines.distribution(engines.TTS, name)
+            raise InputError(
+                f"{package}: its entry point {engines.TTS}: {name} is no family of that name "
+                "(vc_speech.tts.SpeakingModel); mend or uninstall it"
+            )
+    return known
 
 
 def packages(model: SpeakingModel) -> list[str]:

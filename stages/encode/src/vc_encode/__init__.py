@@ -1,1 +1,1 @@
-"""The codec's codes of every clip, once."""
+"""Stage of the Voice Cloning Pipeline: makes of clips what a speaking model learns from."""

@@ -1,1 +1,1 @@
-"""LoRA fine-tuning of CSM on a voice's codes."""
+"""Stage of the Voice Cloning Pipeline: fine-tunes a speaking model on a voice."""

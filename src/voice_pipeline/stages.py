@@ -48,12 +48,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Library:
-    """A package that stages stand on; ``family``: it offers a family of speaking models."""
+    """A package that stages stand on; ``family``: it offers a family of speaking models.
+
+    ``images`` has for stages by name what their images hold beside, where they run that family.
+    """
 
     folder: Path
     package: str
     family: bool
     extras: frozenset[str]
+    images: Mapping[str, Any]
 
     def wanted_by(self, *stages: str) -> str:
         """What is installed of it for some stages, such as ``lib/csm[train]``.
@@ -92,6 +96,27 @@ def libraries_in(root: Path) -> tuple[Library, ...]:
     return tuple(sorted(found, key=lambda one: (one.family, one.package != "vc_core")))
 
 
+def image_of(root: Path, stage: Stage) -> dict[str, Any]:
+    """What the image of a stage is made of: its own description and those of its families."""
+    made = dict(stage.image)
+    for library in libraries_in(root) if stage.families else ():
+        made = _beside(made, library.images.get(stage.name, {}))
+    return made
+
+
+def _beside(image: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Two descriptions as one: lists together, tables key by key, else what the second says."""
+    made = dict(image)
+    for key, value in more.items():
+        if isinstance(value, list):
+            made[key] = [*made.get(key, []), *(x for x in value if x not in made.get(key, []))]
+        elif isinstance(value, Mapping):
+            made[key] = _beside(made.get(key, {}), value)
+        else:
+            made[key] = value
+    return made
+
+
 def _stage(path: Path) -> Stage:
     told = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get(TABLE)
     if not isinstance(told, dict):
@@ -110,10 +135,12 @@ def _stage(path: Path) -> Stage:
 
 
 def _library(path: Path) -> Library:
-    project = tomllib.loads(path.read_text("utf-8"))["project"]
+    told = tomllib.loads(path.read_text("utf-8"))
+    project = told["project"]
     return Library(
         folder=path.parent,
         package=str(project["name"]).replace("-", "_"),
         family=FAMILY_GROUP in project.get("entry-points", {}),
         extras=frozenset(project.get("optional-dependencies", {})),
+        images=told.get("tool", {}).get(TABLE, {}).get("images", {}),
     )

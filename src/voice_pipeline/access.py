@@ -42,9 +42,13 @@ def by_hand(overrides: Mapping[str, Any] | None) -> set[str]:
 def sections_in(values: Mapping[str, Any]) -> dict[str, BaseModel]:
     """The sections with options that travel by environment, of a file that need not be complete.
 
-    What else it says is passed over. Raises ConfigError.
+    What else it says is passed over. Outside of a checkout there are none: commands then read the
+    environment as it is. Raises ConfigError.
     """
-    model = composed()
+    try:
+        model = composed()
+    except FileNotFoundError:
+        return {}
     known: dict[str, dict[str, Any]] = {}
     for key in variables(model).values():
         section, _, name = key.partition(".")

@@ -31,12 +31,18 @@ demo: setup ## run the whole pipeline on the shipped recording, offline
 	@echo "The report, to be opened in a browser: results/report.html"
 
 # A file's tests share a process, because they share what they load; the longest files come first.
-# What is serial has the machine for itself, and no coverage, which would be measured with it.
+PARALLEL = -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not serial"
+
+# What is serial measures time or memory, or kills processes, so it has the machine for itself.
 .PHONY: test
-test: setup .venv/train-env lint ## lint, types, and all tests, on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not serial" \
-		--cov --cov-report term || failed=1; \
+test: setup .venv/train-env lint ## lint, types, and all tests
+	$(BIN)/python -m pytest $(PARALLEL) || failed=1; \
 	$(BIN)/python -m pytest -n 0 -m serial && test -z "$$failed"
+
+# Measuring doubles the work of many tests, so it is no part of `make test`.
+.PHONY: coverage
+coverage: setup ## print which lines the tests reach, in the commands that they start, too
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report term
 
 .PHONY: lint
 lint: setup ## formatting, style, types, walls between stages, the workflow

@@ -157,7 +157,7 @@ def test_draws_are_distributed_as_by_generate(micro: Csm, temperature: float, to
 def test_a_merged_adapter_says_what_the_live_one_says(micro: Csm, tmp_path: Path) -> None:
     with_lora(micro).model.save_pretrained(tmp_path)
     live = csm.load(str(MICRO), "cpu", adapter=str(tmp_path))
-    merged = csm.load(str(MICRO), "cpu", adapter=str(tmp_path), merge=True)
+    merged = csm.merged(csm.load(str(MICRO), "cpu", adapter=str(tmp_path)))
     assert not hasattr(merged.model, "disable_adapter")
     said = say_all(live, TEXTS, [], [0, 1, 2], temperature=0)
     again = say_all(merged, TEXTS, [], [0, 1, 2], temperature=0)

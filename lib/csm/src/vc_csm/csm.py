@@ -83,13 +83,11 @@ def load(
     device: str = "auto",
     dtype: str = "float32",
     adapter: str = "",
-    merge: bool = False,
 ) -> Csm:
     """Load CSM by folder or Hub id, and a LoRA adapter over it; for inference, in eval mode.
 
     ``dtype`` is float32 or bfloat16; the codec stays in float32, because in less it hears other
-    codes. With ``merge`` the adapter becomes part of the weights, which is faster. Raises
-    InputError when there is no such model, or when the adapter does not fit it.
+    codes. Raises InputError when there is no such model, or when the adapter does not fit it.
     """
     import torch
     from transformers import CsmForConditionalGeneration
@@ -109,8 +107,7 @@ def load(
     if adapter:
         model = _with_adapter(model, adapter)
     model = model.eval().to(devices.choose(device))
-    loaded = Csm(model, processor, name, adapter or None)
-    return merged(loaded) if merge else loaded
+    return Csm(model, processor, name, adapter or None)
 
 
 def merged(csm: Csm) -> Csm:

@@ -16,25 +16,34 @@ SEED = 20260110
 FRAME = 1920  # samples a frame of all these codecs
 
 
-def prepare(size: str, folder: Path) -> Path:
-    """The folder of a CSM that ``from_pretrained`` loads: the shipped micro, or one made anew."""
+def prepare(size: str, folder: Path, device: str = "cpu") -> Path:
+    """The folder of a CSM that ``from_pretrained`` loads: the shipped micro, or one made anew.
+
+    ``device`` makes it; on CUDA its weights, but for the codec's, are bf16, as they are published.
+    """
     if size == "micro":
         return MICRO
     place = folder / f"csm-{size}"
-    random_csm(size).save_pretrained(place)
+    random_csm(size, device).save_pretrained(place)
     csm.load_processor(str(MICRO)).save_pretrained(place)
     return place
 
 
-def random_csm(size: str) -> Any:
+def random_csm(size: str, device: str = "cpu") -> Any:
     """A CSM of random weights around a codec of the real Mimi's shape."""
     import torch
     from transformers import CsmForConditionalGeneration
 
     pretrained.quiet()
     torch.manual_seed(SEED)
-    model = CsmForConditionalGeneration(config_of(size))
+    with torch.device(device):
+        model = CsmForConditionalGeneration(config_of(size))
     fill_codebooks(model.codec_model)
+    if device.startswith("cuda"):
+        codec = model.codec_model
+        model.codec_model = None
+        model.to(torch.bfloat16)
+        model.codec_model = codec
     return model.eval()
 
 
@@ -69,10 +78,11 @@ def fill_codebooks(codec: Any) -> None:
     """Spread every codebook over what it has to quantize; as made, all its entries are zero."""
     import torch
 
-    noise = torch.randn(1, 1, 10 * codec.config.sampling_rate)
+    noise = torch.randn(1, 1, 10 * codec.config.sampling_rate, device=codec.device)
     quantizer = codec.quantizer
     with torch.inference_mode():
-        latents = codec.encoder(0.1 * noise).latents
+        heard = codec.encoder(0.1 * noise)
+        latents = getattr(heard, "latents", heard)  # transformers 5.17 has no name for them
         for part in (
             quantizer.semantic_residual_vector_quantizer,
             quantizer.acoustic_residual_vector_quantizer,
@@ -80,7 +90,7 @@ def fill_codebooks(codec: Any) -> None:
             left = part.input_proj(latents)[0].T  # [frames, dimensions]
             for layer in part.layers:
                 book = layer.codebook
-                drawn = torch.randn(book.embed_sum.shape)
+                drawn = torch.randn_like(book.embed_sum)
                 book.embed_sum.copy_(left.mean(0) + left.std(0) * drawn)
                 book._embed = None  # computed once from the sums, and kept
                 left = left - book.decode(book.quantize(left))

@@ -52,16 +52,23 @@ def _layers(config: Any, rank: int, attended: float) -> float:
     return float(config.num_hidden_layers * layer)
 
 
-def matrix_rate() -> float:
-    """Operations a second of the card when it multiplies large bf16 matrices."""
+def matrix_rate(device: str = "cuda", side: int = SIDE) -> float:
+    """Operations a second of the device when it multiplies large bf16 matrices."""
     import torch
 
-    left, right = (torch.randn(SIDE, SIDE, device="cuda", dtype=torch.bfloat16) for _ in "ab")
+    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in "ab")
     for _ in range(3):
         left @ right
-    torch.cuda.synchronize()
+    _wait(device)
     started = time.perf_counter()
     for _ in range(ROUNDS):
         left @ right
-    torch.cuda.synchronize()
-    return 2.0 * SIDE**3 * ROUNDS / (time.perf_counter() - started)
+    _wait(device)
+    return 2.0 * side**3 * ROUNDS / (time.perf_counter() - started)
+
+
+def _wait(device: str) -> None:
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()

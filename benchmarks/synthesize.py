@@ -67,8 +67,11 @@ def ours(model: csm.Csm, asked: Sequence[decoder.Prompt]) -> Callable[[], int]:
     return lambda: sum(len(codes) for codes, _ in engine.say(asked))
 
 
-def plain(model: csm.Csm, asked: Sequence[decoder.Prompt]) -> Callable[[], int]:
-    """Their side: frames made by a call, from the same prompts padded on the left."""
+def plain(model: csm.Csm, asked: Sequence[decoder.Prompt], **how: Any) -> Callable[[], int]:
+    """Their side: frames made by a call, from the same prompts padded on the left.
+
+    ``how`` are more keywords of ``generate``.
+    """
     rows = [prompt.embeddings for prompt in asked]
     inputs = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_side="left")
     attended = torch.nn.utils.rnn.pad_sequence(
@@ -84,6 +87,7 @@ def plain(model: csm.Csm, asked: Sequence[decoder.Prompt]) -> Callable[[], int]:
                 attention_mask=attended,
                 max_new_tokens=asked[0].limit,
                 **csm.sampling(model.model.config, TEMPERATURE, TOP_K),
+                **how,
             ).cpu()
         rows, frames, _ = codes.shape
         return int(rows * frames)
@@ -132,17 +136,22 @@ def _bytes(module: torch.nn.Module) -> int:
     return sum(int(weight.numel() * weight.element_size()) for weight in module.parameters())
 
 
-def copy_rate() -> float:
-    """Bytes a second that the card reads and writes in a copy within its memory."""
-    source = torch.empty(COPIED, dtype=torch.uint8, device="cuda")
+def copy_rate(device: str = "cuda", size: int = COPIED) -> float:
+    """Bytes a second that the device reads and writes in a copy within its memory."""
+    source = torch.empty(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     target.copy_(source)
-    torch.cuda.synchronize()
+    _wait(device)
     started = time.perf_counter()
     for _ in range(COPIES):
         target.copy_(source)
-    torch.cuda.synchronize()
-    return COPIES * 2 * COPIED / (time.perf_counter() - started)
+    _wait(device)
+    return COPIES * 2 * size / (time.perf_counter() - started)
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
 
 
 def limits(model: csm.Csm, rate: float) -> None:

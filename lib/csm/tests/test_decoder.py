@@ -1,8 +1,9 @@
 """Our decoding of CSM against transformers' own, code by code and draw by draw."""
 
+import contextlib
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,61 @@ def test_nothing_in_a_frame_depends_on_values(micro: Csm) -> None:
         engine._frame(64)
     # One frame was made, of tensors that have no values.
     assert engine._codes.is_meta
+
+
+class Replayed:
+    """Stands for ``torch.cuda.CUDAGraph``: calls again what was recorded, which did not run."""
+
+    def __init__(self) -> None:
+        self.work: list[Callable[[], None]] = []
+
+    def pool(self) -> str:
+        return "pool"
+
+    def replay(self) -> None:
+        (work,) = self.work
+        work()
+
+
+def test_graphs_are_recorded_for_what_is_needed_and_replayed(
+    micro: Csm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way that only CUDA goes, on a CPU: warm up, record once a span, replay, look at times."""
+    base = csm.base_of(micro.model)
+    asked = prompts(micro, TEXTS, [CONTEXT], 40)
+    engine = decoder.Decoder(base, decoder.Size(3, 200, 40), 0.9, 50)
+    plain = engine.say(asked)
+    recording: list[Replayed] = []
+    made = engine._frame
+
+    def frame(span: int) -> None:
+        if recording:
+            recording[-1].work.append(lambda: made(span))
+        else:
+            made(span)
+
+    @contextlib.contextmanager
+    def record(graph: Replayed, pool: str | None) -> Iterator[None]:
+        assert pool == ("pool" if engine._graphs else None)
+        recording.append(graph)
+        yield
+        recording.pop()
+
+    monkeypatch.setattr(decoder, "GRAPH_SPAN", 32)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Replayed)
+    monkeypatch.setattr(torch.cuda, "graph", record)
+    monkeypatch.setattr(engine, "_frame", frame)
+    monkeypatch.setattr(engine, "_on_cuda", True)
+    monkeypatch.setattr(engine, "_look", decoder.GRAPH_LOOK)
+    longest = max(len(prompt.embeddings) for prompt in asked)
+    spans = {-(-position // 32) * 32 for position in range(longest, longest + 40)}
+    for _ in range(2):
+        replayed = engine.say(asked)
+        assert engine._graphs.keys() == spans
+        assert len(spans) > 1
+        for (ours, ended), (wanted, stopped) in zip(replayed, plain, strict=True):
+            assert torch.equal(ours, wanted)
+            assert ended == stopped
 
 
 def say_all(

@@ -1,0 +1,184 @@
+"""What every section is given: where to measure, how large, and where its figures go."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large everything is: as in use, or a toy that shows on a CPU that all of it runs."""
+
+    size: str  # of the CSM, one of csm_sizes.SIZES
+    matrix: int  # rows and columns of the matrices that measure the device
+    copied: int  # bytes that measure its memory
+    clip_seconds: tuple[float, float]  # shortest and longest clip
+    clips_a_step: int
+    steps: int
+    frames: int  # spoken by a text on our side
+    plain_frames: int  # and on theirs, which is slower by far
+    speakers: tuple[int, ...]  # texts that are spoken at once
+    rounds: int  # calls of which the middle one counts
+    demucs: dict[str, Any]  # keywords of HTDemucs
+    mixture_seconds: float
+    whisper: dict[str, int]  # keywords of WhisperConfig
+    whisper_tokens: int
+    windows: tuple[int, ...]  # of 30 s that Whisper hears at once
+
+
+SCALES = {
+    "real": Scale(
+        size="1b",
+        matrix=8192,
+        copied=2**30,
+        clip_seconds=(3.0, 10.0),
+        clips_a_step=32,
+        steps=9,
+        frames=125,
+        plain_frames=10,
+        speakers=(1, 32),
+        rounds=3,
+        demucs={},
+        mixture_seconds=120.0,
+        # openai/whisper-large-v3-turbo
+        whisper={
+            "vocab_size": 51866,
+            "num_mel_bins": 128,
+            "d_model": 1280,
+            "encoder_layers": 32,
+            "encoder_attention_heads": 20,
+            "encoder_ffn_dim": 5120,
+            "decoder_layers": 4,
+            "decoder_attention_heads": 20,
+            "decoder_ffn_dim": 5120,
+        },
+        whisper_tokens=100,
+        windows=(1, 16),
+    ),
+    "toy": Scale(
+        size="micro",
+        matrix=256,
+        copied=2**22,
+        clip_seconds=(0.5, 1.0),
+        clips_a_step=4,
+        steps=3,
+        frames=6,
+        plain_frames=3,
+        speakers=(1, 2),
+        rounds=1,
+        demucs={"channels": 8, "t_layers": 1, "t_heads": 2, "segment": 1},
+        mixture_seconds=1.0,
+        whisper={
+            "vocab_size": 51866,
+            "num_mel_bins": 128,
+            "d_model": 16,
+            "encoder_layers": 1,
+            "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 16,
+            "decoder_layers": 1,
+            "decoder_attention_heads": 2,
+            "decoder_ffn_dim": 16,
+        },
+        whisper_tokens=5,
+        windows=(1, 2),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A section's surroundings.
+
+    ``folder`` is shared by the sections of a run and goes away with it; ``rows`` is the file of
+    JSON lines that holds what was measured so far.
+    """
+
+    scale: Scale
+    device: str
+    folder: Path
+    rows: Path
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it is measured on a GPU."""
+        return self.device.startswith("cuda")
+
+    def row(self, name: str, **figures: Any) -> None:
+        """Keep a row of figures, at once: what follows may be cut off."""
+        with self.rows.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"name": name, **figures}) + "\n")
+        print(name, figures, flush=True)
+
+    def open(self, name: str, reason: str) -> None:
+        """Keep a row without figures, and why there are none."""
+        self.row(name, open=" ".join(reason.split())[:300])
+
+    @contextlib.contextmanager
+    def attempt(self, name: str) -> Iterator[None]:
+        """What fails in this block leaves an open row, and the section goes on.
+
+        Whatever the block held of the GPU's memory is free afterwards.
+        """
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            traceback.print_exc()
+            self.open(name, f"{type(error).__name__}: {error}")
+        finally:
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Give back the memory that nothing holds any more, and count its peak anew."""
+        gc.collect()
+        if self.cuda:
+            import torch
+
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
+    def wait(self) -> None:
+        """Until the device has done everything that was asked of it."""
+        if self.cuda:
+            import torch
+
+            torch.cuda.synchronize()
+
+    def peak_gb(self) -> float | None:
+        """The most of the GPU's memory that tensors took since ``tidy``; None on a CPU."""
+        if not self.cuda:
+            return None
+        import torch
+
+        return round(torch.cuda.max_memory_allocated() / 1e9, 2)
+
+    def model(self) -> Path:
+        """The folder of the CSM that is measured: random weights, made once a run."""
+        import csm_sizes
+
+        place = self.folder / "csm"
+        made = self.folder / "csm.made"
+        if not made.is_file():
+            prepared = csm_sizes.prepare(self.scale.size, self.folder, self.device)
+            place.symlink_to(prepared)
+            made.touch()
+        return place
+
+
+class Heard(logging.Handler):
+    """Counts the log's lines that hold some words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words, self.count = words, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count it, if it is one of them."""
+        self.count += self.words in record.getMessage()

@@ -1,0 +1,89 @@
+"""LoRA layers and norms of our own compute what PEFT's and transformers' compute."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from vc_csm import csm, objective
+from vc_csm.training import fused
+
+MICRO = Path(__file__).parents[3] / "models" / "csm-micro"
+
+
+def adapted(dropout: float = 0.0) -> csm.Csm:
+    """The micro CSM under LoRA of random weights, in PEFT's own layers."""
+    base = csm.load(str(MICRO), "cpu")
+    torch.manual_seed(0)
+    config = LoraConfig(
+        r=4,
+        lora_alpha=6,
+        lora_dropout=dropout,
+        target_modules=csm.LORA_TARGETS,
+        init_lora_weights=False,
+    )
+    return csm.Csm(get_peft_model(base.model, config), base.processor, base.name)
+
+
+def learnt(model: csm.Csm, seed: int = 0) -> tuple[float, dict[str, torch.Tensor]]:
+    """The loss of two clips, and the gradients of the adapter by name."""
+    draw = np.random.default_rng(seed)
+    clips = [
+        csm.Utterance(text, draw.integers(1, 64, size=(20, 8)).astype(np.int16))
+        for text in ("Say this.", "And say that, too.")
+    ]
+    loss = sum(objective.mean_losses(model, objective.make_batch(model, clips)))
+    assert isinstance(loss, torch.Tensor)
+    model.model.zero_grad()
+    loss.backward()
+    named = model.model.named_parameters()
+    return loss.item(), {name: weight.grad for name, weight in named if weight.requires_grad}
+
+
+def test_losses_and_gradients_are_those_of_peft() -> None:
+    model = adapted()
+    ours = csm.Csm(copy.deepcopy(model.model), model.processor, model.name)
+    layers = sum(1 for name, _ in ours.model.named_modules() if name.endswith("lora_A.default"))
+    assert fused.replace(ours) == layers > 20
+    (loss, plain), (other, fast) = learnt(model), learnt(ours)
+    assert other == pytest.approx(loss, rel=1e-5)
+    assert plain.keys() == fast.keys()
+    for name, gradient in plain.items():
+        assert gradient.dtype == fast[name].dtype == torch.float32
+        torch.testing.assert_close(fast[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_arithmetic_of_16_bits_rounds_as_peft_does() -> None:
+    exact, model = adapted(), adapted()
+    ours = csm.Csm(copy.deepcopy(model.model), model.processor, model.name)
+    fused.replace(ours)
+    errors = []
+    for seed in range(4):
+        wanted = torch.cat([part.flatten() for part in learnt(exact, seed)[1].values()])
+        for each in (model, ours):
+            with torch.autocast("cpu", torch.bfloat16):
+                found = torch.cat([part.flatten() for part in learnt(each, seed)[1].values()])
+            errors.append(float((found - wanted).norm() / wanted.norm()))
+    assert np.mean(errors[1::2]) < 1.2 * np.mean(errors[0::2]) < 0.05
+
+
+def test_an_adapter_that_is_switched_off_changes_nothing() -> None:
+    model = adapted()
+    fused.replace(model)
+    with_adapter, _ = learnt(model)
+    with model.model.disable_adapter(), torch.no_grad():
+        clip = csm.Utterance("Say this.", np.ones((3, 8), np.int16))
+        batch = objective.make_batch(model, [clip])
+        bare = [float(part) for part in objective.mean_losses(model, batch)]
+    again = csm.load(str(MICRO), "cpu")
+    with torch.no_grad():
+        base = [float(part) for part in objective.mean_losses(again, batch)]
+    assert bare == pytest.approx(base, rel=1e-5)
+    assert with_adapter != pytest.approx(sum(base), rel=1e-3)
+
+
+def test_layers_with_dropout_stay_as_peft_made_them() -> None:
+    assert fused.replace(adapted(dropout=0.1)) == 0

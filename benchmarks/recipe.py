@@ -106,6 +106,10 @@ def train(args: argparse.Namespace) -> tuple[CountingTrainer, Clock]:
     model = CsmForConditionalGeneration.from_pretrained(
         args.model, dtype=torch.bfloat16 if bf16 else torch.float32
     )
+    # On CUDA autocast adds up the embeddings of a frame in float32, which the model then refuses.
+    embed = model.backbone_model.embed_tokens
+    kind = embed.embed_audio_tokens.weight.dtype
+    embed.register_forward_hook(lambda _, __, out: out.to(kind))
     lora = LoraConfig(r=RANK, lora_alpha=RANK, lora_dropout=0.0, target_modules=PROJECTIONS)
     clock = Clock()
     trainer = CountingTrainer(

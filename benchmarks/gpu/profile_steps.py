@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,7 @@ import synthesize
 from gpu import training
 from gpu.bench import Bench
 from vc_csm import codes, csm, objective
-from vc_csm.training import backends
+from vc_csm.training import backends, session
 
 KERNELS = 14  # rows of each
 RANK = 32
@@ -27,9 +29,6 @@ def measure(bench: Bench) -> None:
 
 def step(bench: Bench) -> None:
     """Forward and backward of one batch, as the loop does them."""
-    import torch
-    from peft.helpers import disable_input_dtype_casting
-
     coded = training.prepare(bench)
     clips, _ = codes.read(coded)
     dtype = "bfloat16" if bench.cuda else "float32"
@@ -46,17 +45,51 @@ def step(bench: Bench) -> None:
         base_name="",
     )
     model.model.train()
-    batch = objective.make_batch(model, clips[: bench.scale.clips_a_step])
+    size = bench.scale.clips_a_step
+    batches = [objective.make_batch(model, clips[at : at + size]) for at in (0, len(clips) - size)]
+    forward = functools.partial(_forward, bench, model)
+    for name in ("as it is", "compiled"):
+        if name == "compiled":
+            if not bench.cuda:
+                break
+            session.compile_layers(model)
+        for index in (0, 0, 0, 1, 0, 1):
+            phases(bench, f"{name}, batch {index}", forward, batches[index], model, clips[:size])
+        profile(bench, f"training step, {name}", lambda: forward(batches[0]).backward(), 1)
 
-    def work() -> None:
-        with (
-            disable_input_dtype_casting(model.model),
-            torch.autocast(bench.device, torch.bfloat16, enabled=bench.cuda),
-        ):
-            backbone, depth = objective.mean_losses(model, batch)
-        torch.autograd.backward(backbone + depth)
 
-    profile(bench, "training step", work, 1)
+def phases(
+    bench: Bench, name: str, forward: Any, batch: objective.Batch, model: csm.Csm, clips: Any
+) -> None:
+    """A row of what the CPU needs for each part of a step, and of the step with the GPU's part."""
+    bench.wait()
+    marks = [time.perf_counter()]
+    objective.make_batch(model, clips)
+    marks.append(time.perf_counter())
+    loss = forward(batch)
+    marks.append(time.perf_counter())
+    loss.backward()
+    marks.append(time.perf_counter())
+    bench.wait()
+    marks.append(time.perf_counter())
+    names = ("batch", "forward", "backward", "waiting")
+    spans = {
+        f"{part} ms": round(1000 * (after - before), 1)
+        for part, (before, after) in zip(names, itertools.pairwise(marks), strict=True)
+    }
+    bench.row(f"phases, {name}", **spans, **{"frames": len(batch.codes)})
+
+
+def _forward(bench: Bench, model: csm.Csm, batch: objective.Batch) -> Any:
+    import torch
+    from peft.helpers import disable_input_dtype_casting
+
+    with (
+        disable_input_dtype_casting(model.model),
+        torch.autocast(bench.device, torch.bfloat16, enabled=bench.cuda),
+    ):
+        backbone, depth = objective.mean_losses(model, batch)
+    return backbone + depth
 
 
 def frames(bench: Bench) -> None:
@@ -79,11 +112,15 @@ def profile(bench: Bench, name: str, work: Callable[[], object], times: int) -> 
     bench.wait()
     kinds = [ProfilerActivity.CUDA] if bench.cuda else [ProfilerActivity.CPU]
     with profiler(activities=kinds) as seen:
+        started = time.perf_counter()
         work()
         bench.wait()
+        took = time.perf_counter() - started
     found = sorted(seen.key_averages(), key=lambda event: -_time(bench, event))
-    whole = sum(_time(bench, event) for event in found) / 1000 / times
-    bench.row(f"{name}, all", **{"ms": round(whole, 3)})
+    busy = sum(_time(bench, event) for event in found) / 1000 / times
+    calls = sum(event.count for event in found)
+    bench.row(f"{name}, all", **{"ms": round(busy, 3), "calls": calls})
+    bench.row(f"{name}, by the clock", **{"ms": round(1000 * took / times, 3)})
     for event in itertools.islice(found, KERNELS):
         took = _time(bench, event) / 1000 / times
         bench.row(f"{name}: {event.key[:90]}", **{"ms": round(took, 3), "calls": event.count})

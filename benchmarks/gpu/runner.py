@@ -48,7 +48,7 @@ SECTIONS = {
     "tests": Section("gpu.gpu_tests", "The tests marked gpu", 120),
     "presets": Section("gpu.presets", "Presets within a smaller card's memory", 120),
     "unsloth": Section("gpu.unsloth_steps", "Training CSM by Unsloth", 100),
-    "profile": Section("gpu.profile_steps", "Where the time goes", 60),
+    "profile": Section("gpu.profile_steps", "Where the time goes", 100),
     "engines": Section("gpu.engines_in_half", "Demucs and Whisper in fp16", 90),
 }
 

@@ -9,6 +9,7 @@ same; weights, names and saved adapters stay as PEFT made them.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,12 +28,23 @@ def replace(model: csm.Csm) -> int:
     replaced = 0
     for part in (base.backbone_model, base.depth_decoder.model):
         for module in part.modules():
+            kind: Any = type(module)
             if _is_norm(module):
-                module.forward = functools.partial(normed, module)
+                module.__class__ = _kind(kind, normed)
             elif _is_plain_lora(module):
-                module.forward = functools.partial(adapted, module)
+                module.__class__ = _kind(kind, adapted)
                 replaced += 1
     return replaced
+
+
+@functools.cache
+def _kind(of: Any, forward: Callable[..., Tensor]) -> Any:
+    """The same class with another forward pass.
+
+    A class, because torch.compile makes code for each: a function of every module's own would be
+    compiled for every layer anew.
+    """
+    return type(f"Fused{of.__name__}", (of,), {"forward": forward})
 
 
 def normed(norm: Any, hidden: Tensor) -> Tensor:

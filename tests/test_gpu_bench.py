@@ -50,10 +50,10 @@ def test_every_section_measures_on_a_cpu_what_it_would_on_a_gpu(tmp_path: Path) 
         assert [row["texts"] for row in speech[name]] == [1, 2]
         assert all(row["frames/s"] > 0 for row in speech[name])
     assert [row["name"] for row in sections["presets"]["rows"][1:]] == [
-        "6gb",
-        "12gb",
-        "24gb",
         "80gb",
+        "24gb",
+        "12gb",
+        "6gb",
     ]
     text = (tmp_path / "table.md").read_text()
     assert "| training, times the public recipe | at least 3 |" in text

@@ -23,6 +23,7 @@ class Scale:
     clip_seconds: tuple[float, float]  # shortest and longest clip
     clips_a_step: int
     steps: int
+    recipe_steps: int  # of far fewer clips each
     frames: int  # spoken by a text on our side
     plain_frames: int  # and on theirs, which is slower by far
     speakers: tuple[int, ...]  # texts that are spoken at once
@@ -41,7 +42,8 @@ SCALES = {
         copied=2**30,
         clip_seconds=(3.0, 10.0),
         clips_a_step=32,
-        steps=9,
+        steps=30,
+        recipe_steps=12,
         frames=125,
         plain_frames=10,
         speakers=(1, 32),
@@ -70,6 +72,7 @@ SCALES = {
         clip_seconds=(0.5, 1.0),
         clips_a_step=4,
         steps=3,
+        recipe_steps=3,
         frames=6,
         plain_frames=3,
         speakers=(1, 2),

@@ -75,7 +75,8 @@ def whisper(bench: Bench) -> None:
 
     config = WhisperConfig(**bench.scale.whisper)
     dtype = torch.float16 if bench.cuda else torch.float32
-    model = WhisperForConditionalGeneration(config).to(bench.device, dtype).eval()
+    with torch.device(bench.device):
+        model = WhisperForConditionalGeneration(config).to(dtype).eval()
     tokens = bench.scale.whisper_tokens
     for windows in bench.scale.windows:
         features = torch.randn(

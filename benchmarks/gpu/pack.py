@@ -16,6 +16,7 @@ import argparse
 import csv
 import io
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -131,6 +132,8 @@ def build(folder: Path) -> None:
     if done.returncode:
         told = done.stderr.strip().splitlines() or ["pip made no wheel"]
         sys.exit(f"pack: this project's own wheels: {told[-1].removeprefix('ERROR: ')}")
+    for project in OWN:
+        shutil.rmtree(ROOT / project / "build", ignore_errors=True)  # pip leaves it behind
 
 
 def without(wheel: Path, unused: re.Pattern[str]) -> Path:

@@ -22,7 +22,7 @@ def measure(bench: Bench) -> None:
     coded = training.prepare(bench, (longest, longest))
     if not bench.cuda:
         bench.open("memory caps", "a CPU has none; the presets only run")
-    for preset in PRESETS:
+    for preset in reversed(PRESETS):
         with bench.attempt(preset.name):
             under_cap(bench, preset.name, preset.memory_gb, coded)
 

@@ -13,7 +13,7 @@ import synthesize
 from gpu import training
 from gpu.bench import Bench
 from vc_csm import codes, csm, objective
-from vc_csm.training import backends, session
+from vc_csm.training import backends, fused
 
 KERNELS = 14  # rows of each
 RANK = 32
@@ -48,11 +48,11 @@ def step(bench: Bench) -> None:
     size = bench.scale.clips_a_step
     batches = [objective.make_batch(model, clips[at : at + size]) for at in (0, len(clips) - size)]
     forward = functools.partial(_forward, bench, model)
-    for name in ("as it is", "compiled"):
-        if name == "compiled":
-            if not bench.cuda:
-                break
-            session.compile_layers(model)
+    for name in ("PEFT's layers", "ours", "ours, compiled"):
+        if name == "ours, compiled" and not bench.cuda:
+            break
+        if name != "PEFT's layers":
+            fused.replace(model, compiled=name != "ours")
         for index in (0, 0, 0, 1, 0, 1):
             phases(bench, f"{name}, batch {index}", forward, batches[index], model, clips[:size])
         profile(bench, f"training step, {name}", lambda: forward(batches[0]).backward(), 1)

@@ -36,19 +36,19 @@ SEED = 20260110
 
 def measure(bench: Bench) -> None:
     """A row for every way to train, with its share of what the device multiplies at most."""
-    rate = flops.matrix_rate(bench.device, bench.scale.matrix)
     coded = prepare(bench)
-    for depth in DEPTHS:
-        with bench.attempt(f"{table.OURS}, depth {depth:.4g}"):
-            run(bench, table.OURS, coded, depth, rate)
+    rate = flops.matrix_rate(bench.device, bench.scale.matrix)
+    ways = {table.OURS: "off"}
+    if bench.cuda:
+        ways[table.COMPILED] = "on"
+    for name, compiled in ways.items():
+        for depth in DEPTHS:
+            with bench.attempt(f"{name}, depth {depth:.4g}"):
+                run(bench, name, coded, depth, rate, "--compile", compiled)
     with bench.attempt(table.PLAIN):
         plain(bench, coded, rate)
     with bench.attempt(table.RECIPE):
         recipe(bench, rate)
-    if bench.cuda:
-        for depth in DEPTHS:
-            with bench.attempt(f"{table.COMPILED}, depth {depth:.4g}"):
-                run(bench, table.COMPILED, coded, depth, rate, "--compile", "on")
 
 
 def prepare(bench: Bench, seconds: tuple[float, float] | None = None) -> Path:
@@ -211,7 +211,7 @@ def recipe(bench: Bench, rate: float) -> None:
     args = argparse.Namespace(
         dataset=folder,
         model=bench.model(),
-        clips=bench.scale.steps * RECIPE_BATCH * RECIPE_ACCUMULATION,
+        clips=bench.scale.recipe_steps * RECIPE_BATCH * RECIPE_ACCUMULATION,
         batch_size=RECIPE_BATCH,
         gradient_accumulation=RECIPE_ACCUMULATION,
         precision="bf16" if bench.cuda else "fp32",

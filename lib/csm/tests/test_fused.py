@@ -1,6 +1,7 @@
 """LoRA layers and norms of our own compute what PEFT's and transformers' compute."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +44,20 @@ def learnt(model: csm.Csm, seed: int = 0) -> tuple[float, dict[str, torch.Tensor
     return loss.item(), {name: weight.grad for name, weight in named if weight.requires_grad}
 
 
-def test_losses_and_gradients_are_those_of_peft() -> None:
+@pytest.mark.parametrize("way", ["plain", "compiled", "checkpointing"])
+def test_losses_and_gradients_are_those_of_peft(way: str) -> None:
+    compiled = way == "compiled"
+    if compiled and shutil.which("gcc") is None:
+        pytest.skip("torch.compile needs a C++ compiler")
     model = adapted()
     ours = csm.Csm(copy.deepcopy(model.model), model.processor, model.name)
-    layers = sum(1 for name, _ in ours.model.named_modules() if name.endswith("lora_A.default"))
-    assert fused.replace(ours) == layers > 20
+    base = csm.base_of(ours.model)
+    if way == "checkpointing":
+        ours.model.train()
+        for part in (base.backbone_model, base.depth_decoder.model):
+            part.gradient_checkpointing_enable({"use_reentrant": False})
+    layers = len(base.backbone_model.layers) + len(base.depth_decoder.model.layers)
+    assert fused.replace(ours, compiled) == 2 * layers
     (loss, plain), (other, fast) = learnt(model), learnt(ours)
     assert other == pytest.approx(loss, rel=1e-5)
     assert plain.keys() == fast.keys()

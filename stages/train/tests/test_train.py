@@ -15,7 +15,7 @@ import torch
 
 from vc_core.errors import InputError, StageError
 from vc_csm import codes, csm, mimi, objective
-from vc_csm.training import choice, data, loop, parallel, session, trackers
+from vc_csm.training import choice, data, fused, loop, parallel, session, trackers
 from vc_csm.training.checkpoint import Progress
 from vc_csm.training.settings import Settings
 from vc_speech import label
@@ -520,7 +520,7 @@ def test_compiled_layers_compute_the_same(clips):
     for compiled in (False, True):
         run = run_of(settings(), clips[:4])
         if compiled:
-            session.compile_layers(run.model)
+            assert fused.replace(run.model, compiled=True)
         rows.append(loop.step(run, range(4)))
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], abs=1e-4)
     assert rows[0]["gradient_norm"] == pytest.approx(rows[1]["gradient_norm"], rel=1e-3)

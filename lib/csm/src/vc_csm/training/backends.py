@@ -21,7 +21,6 @@ from vc_core import models
 from vc_core.errors import InputError
 from vc_csm import csm, mimi
 from vc_csm.csm import Csm
-from vc_csm.training import fused
 from vc_speech import pretrained
 
 # The codec's codes are those of the dataset, and the other two are small and matter much.
@@ -134,10 +133,7 @@ def lay_over(
             part.gradient_checkpointing_enable({"use_reentrant": False})
     # PEFT fills in the folder that was resolved; the adapter shall say what was asked for.
     wrapped.peft_config["default"].base_model_name_or_path = base_name
-    made = dataclasses.replace(model, model=wrapped)
-    if backend == "peft":  # Unsloth brings its own
-        fused.replace(made)
-    return made
+    return dataclasses.replace(model, model=wrapped)
 
 
 def optimizer(

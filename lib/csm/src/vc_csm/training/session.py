@@ -20,6 +20,7 @@ from vc_csm.training import (
     checks,
     choice,
     data,
+    fused,
     loop,
     parallel,
     presets,
@@ -38,7 +39,7 @@ logger = log.get("train")
 
 # What --precision asks of the weights that stay as they are.
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-COMPILE_FROM = 200  # steps; fewer do not pay for the compiler's minutes
+COMPILE_FROM = 200  # steps; fewer do not pay for what the compiler takes
 
 # A CSM of so few parameters, such as the one that ships for tests, speaks noise.
 NOISE_BELOW = 10_000_000
@@ -80,8 +81,8 @@ def _run(
     chosen = data.select(clips, codec, base, training.max_seconds)
     settings = settings_of(job, training, plan, base, len(chosen.train))
     model = lay_over(base, settings)
-    if settings.compile == "on":
-        compile_layers(model)
+    if settings.backend == "peft" and (group.device != "cpu" or settings.compile == "on"):
+        fused.replace(model, compiled=settings.compile == "on")
     _tell(model, chosen, settings, preset, group)
     place = job.checkpoints / settings.fingerprint()
     others = [x for x in job.checkpoints.glob("*") if x != place and x.is_dir()]
@@ -126,6 +127,8 @@ def resolve(training: CsmTraining, preset: Preset | None, device: str) -> dict[s
         plain = backend == "peft" and quantize == "none"
         long = training.max_steps >= COMPILE_FROM
         compiled = "on" if cuda and plain and long else "off"
+    if compiled == "on" and backend == "unsloth":
+        raise InputError("--compile on: Unsloth compiles by itself; use auto, or --backend peft")
     optimizer: str = training.optimizer
     if optimizer == "auto":
         optimizer = preset.optimizer if preset else "adamw"
@@ -261,13 +264,6 @@ def check(run: loop.Run) -> None:
         *(_span(estimate.seconds / run.group.size), run.settings.max_steps),
         *(estimate.frames_a_second * run.group.size, estimate.memory_gb),
     )
-
-
-def compile_layers(model: csm.Csm) -> None:
-    """Let torch compile every layer: they are alike, so that it compiles each kind once."""
-    base = csm.base_of(model.model)
-    for layer in (*base.backbone_model.layers, *base.depth_decoder.model.layers):
-        layer.compile(dynamic=True)
 
 
 def write(job: TrainingJob, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:

@@ -71,6 +71,10 @@ bench: setup ## print how good and how fast things are, beside their plain use (
 	$(BIN)/python benchmarks/train.py depth --steps 120 --accumulation 8
 	$(BIN)/python benchmarks/synthesize.py
 
+.PHONY: bench-gpu
+bench-gpu: setup ## measure training and speech on a CUDA device (ten minutes; see docs/performance.md)
+	benchmarks/gpu/run
+
 .PHONY: docs
 docs: setup ## write config.schema.json and docs/configuration.md anew
 	$(BIN)/python -m voice_pipeline.docs

@@ -1,6 +1,6 @@
 """Measure what the project costs on a GPU: sections in turn, each within a time of its own.
 
-    benchmarks/gpu/run                          # everything, ten minutes at most
+    benchmarks/gpu/run                          # ten minutes at most
     benchmarks/gpu/run --sections training speech
     benchmarks/gpu/run --scale toy --device cpu # a rehearsal: the same code, made small
 
@@ -41,16 +41,17 @@ class Section:
 
 
 SECTIONS = {
-    "environment": Section("gpu.environment", "The machine", 40),
-    "card": Section("gpu.card", "What the device does at most", 40),
-    "training": Section("gpu.training", "Training CSM", 200),
-    "speech": Section("gpu.speaking", "CSM's speech", 200),
-    "tests": Section("gpu.gpu_tests", "The tests marked gpu", 120),
-    "presets": Section("gpu.presets", "Presets within a smaller card's memory", 120),
-    "unsloth": Section("gpu.unsloth_steps", "Training CSM by Unsloth", 100),
-    "profile": Section("gpu.profile_steps", "Where the time goes", 100),
+    "environment": Section("gpu.environment", "The machine", 30),
+    "card": Section("gpu.card", "What the device does at most", 30),
+    "training": Section("gpu.training", "Training CSM", 170),
+    "speech": Section("gpu.speaking", "CSM's speech", 150),
+    "presets": Section("gpu.presets", "Presets within a smaller card's memory", 90),
+    "tests": Section("gpu.gpu_tests", "The tests marked gpu", 150),
+    "unsloth": Section("gpu.unsloth_steps", "Training CSM by Unsloth", 70),
     "engines": Section("gpu.engines_in_half", "Demucs and Whisper in fp16", 90),
+    "profile": Section("gpu.profile_steps", "Where the time goes", 120),
 }
+USUAL = [name for name in SECTIONS if name != "profile"]
 
 
 def run_section(
@@ -120,7 +121,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="default: all")
+    add(
+        "--sections", nargs="+", choices=SECTIONS, default=USUAL, help=f"default: {' '.join(USUAL)}"
+    )
     add("--scale", choices=SCALES, default="real", help="real sizes, or toys")
     add("--device", choices=("cuda", "cpu"), default="cuda", help="where to measure")
     add("--minutes", type=float, default=10.0, help="the whole takes no longer; default: 10")

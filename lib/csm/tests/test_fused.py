@@ -97,3 +97,32 @@ def test_an_adapter_that_is_switched_off_changes_nothing() -> None:
 
 def test_layers_with_dropout_stay_as_peft_made_them() -> None:
     assert fused.replace(adapted(dropout=0.1)) == 0
+
+
+def test_frames_that_fill_up_count_nothing() -> None:
+    model = adapted()
+    draw = np.random.default_rng(0)
+    clips = [
+        csm.Utterance(text, draw.integers(1, 64, size=(frames, 8)).astype(np.int16))
+        for text, frames in (("Say this.", 37), ("And say that, too.", 41))
+    ]
+    kept = [torch.from_numpy(draw.random(len(clip.codes)) < 0.5) for clip in clips]
+    found = []
+    for even in (False, True):
+        batch = objective.make_batch(model, clips, kept, even)
+        backbone, depth = objective.losses(model, batch, even)
+        model.model.zero_grad()
+        (backbone + depth).backward()
+        weights = [weight for weight in model.model.parameters() if weight.requires_grad]
+        gradient = torch.cat([weight.grad.flatten() for weight in weights])
+        found.append((batch.ids.shape[1], backbone.item(), depth.item(), gradient))
+    (width, *plain, wanted), (wider, *filled, gradient) = found
+    assert wider > width
+    assert filled == pytest.approx(plain, rel=1e-6)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_sizes_are_few_and_hardly_larger() -> None:
+    sizes = [objective.rounded(count) for count in range(1, 5000)]
+    assert all(count <= size <= count * 17 / 16 for count, size in enumerate(sizes, 1))
+    assert len({size for size in sizes if size > 1000}) < 40

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 PADDING = -1  # no token's id
+NOTHING = -100  # in place of a code that is to be predicted: counts nothing in a loss
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,12 @@ class Batch:
 
 
 def make_batch(
-    model: Csm, clips: Sequence[Utterance], kept: Sequence[torch.Tensor | None] = ()
+    model: Csm,
+    clips: Sequence[Utterance],
+    kept: Sequence[torch.Tensor | None] = (),
+    even: bool | None = None,
 ) -> Batch:
-    """Lay clips beside each other.
+    """Lay clips beside each other; ``even`` (default: on a GPU) pads them to one of few lengths.
 
     ``kept`` has for every clip [frames] of bool, or None for all of them: False leaves a frame
     out of the depth decoder's loss. The closing frame always stays in it.
@@ -43,7 +47,8 @@ def make_batch(
     config = model.model.config
     rows = [csm.prompt(model.processor, [], clip.text, len(clip.codes)) for clip in clips]
     # What pads on the right does not matter: nothing before it attends to it, nor is it learnt.
-    ids = torch.full((len(rows), max(map(len, rows))), PADDING)
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), rounded(longest) if _even(model, even) else longest), PADDING)
     for index, row in enumerate(rows):
         ids[index, : len(row)] = torch.from_numpy(row)
     learnt = []
@@ -59,14 +64,25 @@ def make_batch(
     )
 
 
-def losses(model: Csm, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def rounded(count: int) -> int:
+    """The next of few sizes, at most a sixteenth above ``count``.
+
+    A GPU meets every size for a first time, which takes as long as the step itself: libraries
+    choose their kernels for it, and memory is cut anew.
+    """
+    step = 1 << max(0, count.bit_length() - 5)
+    return -(-count // step) * step
+
+
+def losses(model: Csm, batch: Batch, even: bool | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Summed cross-entropy of the backbone (first codebook) and the depth decoder (the others).
 
     Over ``len(batch.codes)`` frames, and over ``len(batch.deep)`` frames times one codebook less
     than there are. Divided by these they are the losses of CSM's own forward pass on waveforms,
-    at less cost: no codec, and only learnt positions go through the output layers.
+    at less cost: no codec, and only learnt positions go through the output layers. With ``even``
+    (default: on a GPU) these are filled up to one of few sizes, by frames that count nothing.
     """
-    from torch.nn.functional import cross_entropy
+    from torch.nn.functional import cross_entropy, pad
 
     base = csm.base_of(model.model)
     codes, places, deep = (
@@ -74,12 +90,24 @@ def losses(model: Csm, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     )
     embeddings = csm.embed(base, batch.ids, codes, places)
     hidden = _causal(base.backbone_model, embeddings).flatten(0, 1)
+    first, others = codes[:, 0], codes[deep, 1:]
+    if _even(model, even):
+        more, deeper = (rounded(len(part)) - len(part) for part in (places, deep))
+        places, deep = pad(places, (0, more), value=1), pad(deep, (0, deeper))
+        first, others = (
+            pad(first, (0, more), value=NOTHING),
+            pad(others, (0, 0, 0, deeper), value=NOTHING),
+        )
     # What stands at a position is predicted from the one before.
     hidden = hidden[places - 1]
-    backbone = cross_entropy(base.lm_head(hidden).float(), codes[:, 0], reduction="sum")
+    backbone = cross_entropy(base.lm_head(hidden).float(), first, reduction="sum")
     logits = _depth_logits(base.depth_decoder, hidden[deep], codes[deep])
-    depth = cross_entropy(logits.flatten(0, 1).float(), codes[deep, 1:].flatten(), reduction="sum")
+    depth = cross_entropy(logits.flatten(0, 1).float(), others.flatten(), reduction="sum")
     return backbone, depth
+
+
+def _even(model: Csm, wanted: bool | None) -> bool:
+    return csm.base_of(model.model).device.type == "cuda" if wanted is None else wanted
 
 
 def mean_losses(model: Csm, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -22,10 +22,9 @@ LONGEST = (
     "stages/transcribe/tests/test_transcribe.py",
 )
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Libraries read it when they are loaded, which nothing here has done yet. Two workers with
-    # threads for every core would wait for each other more than they work.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# One thread. Libraries read it when they are loaded, which nothing here has done yet: models of
+# tests are so small that more threads wait longer than they work, and workers wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,21 +3,13 @@
 from itertools import pairwise
 
 import numpy as np
+from activities import heard
 
 from vc_core import audio
 from vc_speech import speakers
 from vc_speech.diarization import activity, pieces
-from vc_speech.diarization.activity import FRAME, Heard
+from vc_speech.diarization.activity import FRAME
 from vc_speech.overlap import STEP
-
-
-def heard(frames: int, **flagged: list[tuple[int, int]]) -> Heard:
-    """What is heard, given by runs of frames."""
-    rows = {name: np.zeros(frames, bool) for name in ("speech", "pauses", "overlap", "changes")}
-    for name, runs in flagged.items():
-        for first, last in runs:
-            rows[name][first:last] = True
-    return Heard(**rows, switched=rows["changes"].astype(np.float32))
 
 
 def test_pieces_end_at_pauses_changes_and_overlaps() -> None:

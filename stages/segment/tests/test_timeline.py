@@ -5,24 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from activities import heard
 
 from vc_core import audio
 from vc_core.manifests import Segment
 from vc_segment import levels, rttm, timeline
 from vc_segment.target import Named
-from vc_speech.diarization.activity import FRAME, Heard
+from vc_speech.diarization.activity import FRAME
 from vc_speech.overlap import STEP
 
 RATE = audio.ENGINE_RATE
-
-
-def heard(frames: int, **flagged: list[tuple[int, int]]) -> Heard:
-    """What is heard, given by runs of frames."""
-    rows = {name: np.zeros(frames, bool) for name in ("speech", "pauses", "overlap", "changes")}
-    for name, runs in flagged.items():
-        for first, last in runs:
-            rows[name][first:last] = True
-    return Heard(**rows, switched=rows["changes"].astype(np.float32))
 
 
 def test_rows_tile_the_recording_and_say_who_is_sure() -> None:

@@ -217,7 +217,6 @@ def test_trains_to_an_adapter_that_plain_peft_loads(coded, tmp_path, clips):
     assert not (tmp_path / "adapter.checkpoints").exists()
 
 
-@pytest.mark.serial
 def test_a_stopped_run_goes_on_as_if_nothing_had_been(coded, tmp_path):
     steps = ("--max-steps", "24", "--checkpoint-every", "2", "--depth-fraction", "0.5")
     steps += ("--lora-dropout", "0.1")
@@ -413,7 +412,6 @@ def test_out_of_memory_halves_the_batches_and_learns_the_same(clips, monkeypatch
         loop.step(run, range(4))
 
 
-@pytest.mark.serial
 def test_a_full_disk_costs_checkpoints_not_the_run_and_leaves_nothing_half(coded, tmp_path):
     """No file may grow over some KB: checkpoints fail, then the adapter; then there is room."""
     output = tmp_path / "adapter"
@@ -526,7 +524,6 @@ def test_compiled_layers_compute_the_same(clips):
     assert rows[0]["gradient_norm"] == pytest.approx(rows[1]["gradient_norm"], rel=1e-3)
 
 
-@pytest.mark.serial
 def test_two_processes_learn_what_one_does(coded, tmp_path):
     steps = ("--max-steps", "4", "--learning-rate", "1e-3", "--batch-size", "1")
     for name, more in (("one", ()), ("two", ("--processes", "2"))):
@@ -544,7 +541,6 @@ def test_two_processes_learn_what_one_does(coded, tmp_path):
             assert one.get(name) == pytest.approx(two.get(name), abs=1e-4)
 
 
-@pytest.mark.serial
 def test_two_processes_stop_together(coded, tmp_path):
     line = command(coded, tmp_path / "adapter", "--max-steps", "100000", "--processes", "2")
     process = subprocess.Popen([sys.executable, "-m", "vc_train", *line], stderr=subprocess.PIPE)

@@ -115,7 +115,8 @@ class CsmTraining(Training):
         Switch,
         Field(
             default="auto",
-            description="torch.compile; auto: on for long runs on CUDA with whole weights.",
+            description="torch.compile of what is computed element by element; auto: on for long "
+            "runs on CUDA with whole weights.",
         ),
         Incidental(),
     ]

@@ -20,7 +20,7 @@ from vc_core.errors import InputError
 from vc_csm import csm
 from vc_csm.options import FAMILY
 from vc_evaluate import cli, data
-from vc_speech import judge, watermark
+from vc_speech import judge, watermark, whisper
 from vc_speech.judge import Verdict
 
 ROOT = Path(__file__).parents[3]
@@ -86,13 +86,14 @@ def write_split(dataset: Path, split: str, clips: list[tuple[str, np.ndarray]]) 
 
 
 def people(speech: Path) -> tuple[list[tuple[str, np.ndarray]], list[np.ndarray]]:
-    """Clips of one voice with texts at 24 kHz, and of three others at 16 kHz."""
+    """Clips of one voice with texts at 24 kHz, the longest first, and of three others at 16 kHz."""
     listed = (speech / "kathleen" / "metadata.csv").read_text("utf-8").splitlines()[:12]
     texts = dict(line.split("|", 1) for line in listed)
     own = [
         (text, soundfile.read(speech / "kathleen" / "flac24k" / f"{name}.flac", dtype="float32")[0])
         for name, text in texts.items()
     ]
+    own.sort(key=lambda clip: -len(clip[1]))
     files = sorted((speech / "librispeech").glob("*.flac"))[:3]
     return own, [soundfile.read(file, dtype="float32")[0][: 4 * ENGINE_RATE] for file in files]
 
@@ -104,9 +105,10 @@ def made(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
     inputs = Inputs(tmp_path_factory.mktemp("inputs"))
     own, others = people(speech)
-    write_split(inputs.dataset, "train", own[:8])
-    write_split(inputs.dataset, "test", own[8:11])
-    soundfile.write(inputs.folder / "reference.wav", own[11][1], TTS_RATE)
+    # A model that has learnt nothing speaks as long as a text allows, so short ones are spoken.
+    write_split(inputs.dataset, "train", own[1:9])
+    write_split(inputs.dataset, "test", own[9:])
+    soundfile.write(inputs.folder / "reference.wav", own[0][1], TTS_RATE)
 
     soundfile.write(inputs.folder / "vocals.flac", np.concatenate(others), ENGINE_RATE)
     ends = np.cumsum([len(part) / ENGINE_RATE for part in others])
@@ -177,7 +179,7 @@ def test_variants_differ_only_as_they_should(evaluated: Inputs) -> None:
     text = evaluated.scores()["variants"]["base"]["items"][0]["text"]
     again = watermark.mark(csm.speak(plain, text, seed=0).samples, TTS_RATE)
     heard = soundfile.read(evaluated.folder / "evaluation" / "base" / "000.wav")[0]
-    assert heard == pytest.approx(again.clip(-1, 1), abs=1e-3)
+    np.testing.assert_allclose(heard, again.clip(-1, 1), rtol=0, atol=1e-3)
 
 
 @with_model
@@ -189,7 +191,11 @@ def test_own_voice_is_nearer_than_other_people(evaluated: Inputs) -> None:
 
 
 @with_model
-def test_validation_stands_in_for_an_empty_test_split(made: Inputs, tmp_path: Path) -> None:
+def test_validation_stands_in_for_an_empty_test_split(
+    made: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Which words are heard is not asked here.
+    monkeypatch.setattr(whisper, "load", lambda *_: _Deaf())
     shutil.copytree(made.dataset, tmp_path / "dataset")
     data_folder = tmp_path / "dataset" / "data"
     (data_folder / "test-00000-of-00001.parquet").rename(

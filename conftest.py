@@ -11,15 +11,17 @@ EXAMPLES = Path(__file__).parent / "examples"
 # Tests of these files take minutes. Begun first, the others fill the time beside them.
 LONGEST = (
     "tests/test_example.py",
-    "stages/reference/tests/test_reference.py",
     "stages/train/tests/test_train.py",
+    "stages/reference/tests/test_reference.py",
+    "tests/test_gpu_bench.py",
     "tests/test_workflow.py",
+    "tests/test_plugins.py",
     "stages/evaluate/tests/test_evaluate.py",
-    "tests/test_propose.py",
-    "tests/test_by_heart.py",
-    "tests/test_front_door.py",
     "stages/separate/tests/test_separate.py",
+    "lib/csm/tests/test_fused.py",
+    "lib/csm/tests/test_decoder.py",
     "stages/transcribe/tests/test_transcribe.py",
+    "tests/test_downloads.py",
 )
 
 # One thread. Libraries read it when they are loaded, which nothing here has done yet: models of

@@ -1,10 +1,10 @@
 """Stand-ins for the stages' commands: the real parsers, quick outputs.
 
-Run as ``stubs.py vc-STAGE ARGUMENTS``. The command line is parsed by the stage's own parser, so a
-rule that passes an option the stage does not have fails here as it would with the real stage. A
-source whose URL or path contains "broken" fails in the download with 3, one with "offline" with 75;
-those with "same" are one recording. What a download was asked is a line of downloads.jsonl beside
-its output, with how many of them were running; each takes STUB_SECONDS.
+A warm server calls ``stubs:main`` with ``vc-STAGE ARGUMENTS``. The command line is parsed by the
+stage's own parser, so a rule that passes an option the stage does not have fails here as it would
+with the real stage. A source whose URL or path contains "broken" fails in the download with 3, one
+with "offline" with 75; those with "same" are one recording. What a download was asked is a line of
+downloads.jsonl beside its output, with how many of them were running; each takes STUB_SECONDS.
 """
 
 import importlib
@@ -12,8 +12,11 @@ import json
 import os
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+
+import warm
 
 from vc_core import cli
 from vc_core.options import Options
@@ -94,14 +97,17 @@ def main() -> int:
     return cli.run(parser, work, sys.argv[2:])
 
 
-def install(target: Path) -> None:
+FOLDER = Path(__file__).parent
+STAGES = sorted(rules.parent.name for rules in FOLDER.parent.glob("stages/*/rules.smk"))
+
+
+def serve(*modules: str, path: tuple[Path, ...] = ()) -> AbstractContextManager[warm.Warm]:
+    """A server of stubs, and of what else calls ``modules``; see ``warm.serve``."""
+    parsers = [f"vc_{stage}.cli" for stage in STAGES]
+    return warm.serve("stubs", *parsers, *modules, path=(*path, FOLDER))
+
+
+def install(target: Path, server: warm.Warm) -> None:
     """Write one executable a stage into ``target``."""
-    stages = Path(__file__).parent.parent / "stages"
-    for rules in stages.glob("*/rules.smk"):
-        command = target / f"vc-{rules.parent.name}"
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" "$0" "$@"\n')
-        command.chmod(0o755)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    for stage in STAGES:
+        server.install(target / f"vc-{stage}", "stubs:main", f"vc-{stage}")

@@ -1,5 +1,8 @@
 """The workflow downloads what can be had, says why the rest cannot, and asks again only where it
-helps: the real vc-download on a web site with every kind of fault."""
+helps: the real vc-download on a web site with every kind of fault.
+
+It is forked from a process that has yt-dlp loaded, since it is started dozens of times.
+"""
 
 import io
 import json
@@ -16,6 +19,7 @@ import numpy as np
 import pytest
 import refused
 import soundfile
+import warm
 import yaml
 from loopback import Answer, Site
 
@@ -92,7 +96,9 @@ class Ran:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("workflow")
-    with Site() as site:
+    commands = tmp_path_factory.mktemp("commands")
+    with Site() as site, warm.serve("vc_download.cli", "vc_download.web") as server:
+        server.install(commands / "vc-download", "vc_download.cli:main")
         sources = good(site) | bad(site)
         rows = [{"id": name, "url": source.url} for name, source in sources.items()]
         voice = {"consent": "Ada Example, written, 2026-01-10", "sources": rows}
@@ -103,6 +109,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             cwd=folder,
             env={
                 **os.environ,
+                "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
                 "DOWNLOAD_ALLOW_HOSTS": "127.0.0.1",
                 "DOWNLOAD_RETRY_WAIT": "0.2",
             },

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import stubs
+import warm
 import yaml
 
 from voice_pipeline import PipelineConfig, VoiceCloningPipeline, cli
@@ -16,12 +18,18 @@ from voice_pipeline.access import variables
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[warm.Warm]:
+    with stubs.serve() as up:
+        yield up
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: warm.Warm) -> Path:
     """A folder to work in, with stubs in place of the stages."""
     commands = tmp_path / "commands"
     commands.mkdir()
-    stubs.install(commands)
+    stubs.install(commands, server)
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):

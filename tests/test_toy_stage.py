@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import stubs
+import warm
 import yaml
 
 ROOT = Path(__file__).parent.parent
@@ -103,8 +105,8 @@ def work(dataset: Path, output: Path, options: ToyOptions) -> dict[str, int]:
     return {"least": options.least}
 
 
-if __name__ == "__main__":
-    sys.exit(cli.run(build_parser(), work))
+def main() -> int:
+    return cli.run(build_parser(), work)
 ''',
 }
 
@@ -135,13 +137,41 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def run(checkout: Path, *command: str, **environment: str) -> str:
+def packages(checkout: Path) -> list[Path]:
+    """The folders of the copy's own packages."""
+    return [checkout / "src", *checkout.glob("*/*/src")]
+
+
+@pytest.fixture(scope="module")
+def server(checkout: Path) -> Iterator[warm.Warm]:
+    """What starts Snakemake, the stubs and two stages, all of them with the copy's packages."""
+    modules = ("snakemake.cli", "voice_pipeline.workflow", "vc_toy.cli")
+    with stubs.serve(*modules, path=tuple(packages(checkout))) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def snakemake(checkout: Path, server: warm.Warm) -> Callable[..., str]:
+    """What Snakemake says in the copy."""
+
+    def said(*options: str, **environment: str) -> str:
+        return call(checkout, server.command("snakemake.cli:main", *options), **environment)
+
+    return said
+
+
+def run(checkout: Path, *command: str) -> str:
+    """What a Python command says in the copy."""
+    return call(checkout, [sys.executable, *command])
+
+
+def call(checkout: Path, command: list[str], **environment: str) -> str:
     """What a command says in the copy, where the copy's own packages go before others."""
-    sources = [str(folder) for folder in (checkout / "src", *checkout.glob("*/*/src"))]
+    sources = os.pathsep.join(map(str, packages(checkout)))
     done = subprocess.run(
-        [sys.executable, *command],
+        command,
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sources), **environment},
+        env={**os.environ, "PYTHONPATH": sources, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -150,11 +180,11 @@ def run(checkout: Path, *command: str, **environment: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_it_is_planned_and_linted(checkout: Path) -> None:
-    plan = run(checkout, "-m", "snakemake", "--dry-run", "--printshellcmds")
+def test_it_is_planned_and_linted(snakemake: Callable[..., str]) -> None:
+    plan = snakemake("--dry-run", "--printshellcmds")
     command = next(line for line in plan.splitlines() if "vc-toy" in line)
     assert "--least=3 --encoder=package:campplus" in command and "--device=auto" in command
-    assert "good condition" in run(checkout, "-m", "snakemake", "--lint")
+    assert "good condition" in snakemake("--lint")
 
 
 def test_its_walls_are_checked(checkout: Path) -> None:
@@ -186,24 +216,22 @@ def test_it_has_its_section_in_schema_and_docs(checkout: Path) -> None:
         run(checkout, "-m", "voice_pipeline.cli", "config", "--config", "wrong.yaml")
 
 
-def test_clusters_know_that_it_wants_a_gpu(checkout: Path) -> None:
+def test_clusters_know_that_it_wants_a_gpu(checkout: Path, snakemake: Callable[..., str]) -> None:
     for profile in ("slurm", "kubernetes"):
-        run(checkout, "-m", "snakemake", "--dry-run", "--workflow-profile", f"profiles/{profile}")
+        snakemake("--dry-run", "--workflow-profile", f"profiles/{profile}")
     code = "from snakemake.profiles import ProfileConfigFileParser as P; "
     code += "print(P().parse(open('profiles/kubernetes/config.yaml'))['set-resources'])"
     assert "toy:scale=0" in run(checkout, "-c", code)
 
 
-def test_it_runs_and_stands_in_the_report_in_its_place(checkout: Path, tmp_path: Path) -> None:
-    stubs.install(tmp_path)
-    for stage in ("toy", "report"):
-        command = tmp_path / f"vc-{stage}"
-        said = "from vc_report.cli import main; sys.exit(main())"
-        call = "-m vc_toy.cli" if stage == "toy" else f"-c 'import sys; {said}'"
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {call} "$@"\n')
-        command.chmod(0o755)
+def test_it_runs_and_stands_in_the_report_in_its_place(
+    checkout: Path, server: warm.Warm, snakemake: Callable[..., str], tmp_path: Path
+) -> None:
+    stubs.install(tmp_path, server)
+    server.install(tmp_path / "vc-toy", "vc_toy.cli:main")
+    server.install(tmp_path / "vc-report", "vc_report.cli:main")
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    run(checkout, "-m", "snakemake", "--cores", "2", "--quiet", PATH=path)
+    snakemake("--cores", "2", "--quiet", PATH=path)
     counted = json.loads((checkout / "results" / "ada" / "toy.json").read_text())
     assert counted["least"] == 3
     page = (checkout / "results" / "report.html").read_text()

@@ -5,13 +5,14 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import stubs
+import warm
 import yaml
 
 from vc_download.failures import MENDS, Reason
@@ -38,17 +39,31 @@ CONFIG: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[warm.Warm]:
+    """What starts Snakemake; how that starts without it is seen in test_front_door.py."""
+    with warm.serve("snakemake.cli", "voice_pipeline.workflow") as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def stages() -> Iterator[warm.Warm]:
+    """What starts the stubs. A server of its own: one with less in it forks sooner."""
+    with stubs.serve() as up:
+        yield up
+
+
 @pytest.fixture
-def snakemake(tmp_path: Path) -> Run:
+def snakemake(tmp_path: Path, server: warm.Warm, stages: warm.Warm) -> Run:
     """Runs Snakemake in a folder of its own, with stubs in place of the stages."""
     commands = tmp_path / "commands"
     commands.mkdir()
-    stubs.install(commands)
+    stubs.install(commands, stages)
     (tmp_path / "talk one.wav").write_text("audio")
 
     def run(*options: str, config: dict[str, Any] = CONFIG, **environment: str) -> Any:
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        command = server.command("snakemake.cli:main", "--snakefile", str(ROOT / "Snakefile"))
         command += ["--cores", "4", *options]
         path = f"{commands}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(

@@ -33,7 +33,7 @@ demo: setup ## run the whole pipeline on the shipped recording, offline
 # A file's tests share a process, because they share what they load; the longest files come first.
 PARALLEL = -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not serial"
 
-# What is serial measures time or memory, or kills processes, so it has the machine for itself.
+# What is serial measures time or memory, so it has the machine for itself.
 .PHONY: test
 test: setup .venv/train-env lint ## lint, types, and all tests
 	$(BIN)/python -m pytest $(PARALLEL) || failed=1; \
@@ -73,7 +73,7 @@ bench: setup ## print how good and how fast things are, beside their plain use (
 
 .PHONY: bench-gpu
 bench-gpu: setup ## measure training and speech on a CUDA device (ten minutes; see docs/performance.md)
-	benchmarks/gpu/run
+	PYTHON=$(BIN)/python benchmarks/gpu/run
 
 .PHONY: docs
 docs: setup ## write config.schema.json and docs/configuration.md anew

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ def test_every_section_measures_on_a_cpu_what_it_would_on_a_gpu(tmp_path: Path) 
         capture_output=True,
         text=True,
         timeout=500,
+        env={**os.environ, "PYTHON": sys.executable},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "results.json").read_text())

@@ -134,6 +134,7 @@ class Bench:
             yield
         except (Exception, SystemExit) as error:
             traceback.print_exc()
+            traceback.clear_frames(error.__traceback__)  # which would hold the block's tensors
             self.open(name, f"{type(error).__name__}: {error}")
         finally:
             self.tidy()
@@ -167,11 +168,8 @@ class Bench:
         import csm_sizes
 
         place = self.folder / "csm"
-        made = self.folder / "csm.made"
-        if not made.is_file():
-            prepared = csm_sizes.prepare(self.scale.size, self.folder, self.device)
-            place.symlink_to(prepared)
-            made.touch()
+        if not place.exists():
+            place.symlink_to(csm_sizes.prepare(self.scale.size, self.folder, self.device))
         return place
 
 

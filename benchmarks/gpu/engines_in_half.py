@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gpu.bench import Bench
-from vc_core import audio, models
+from vc_core import audio
 
 WINDOW = 30.0  # seconds that Whisper hears at once
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -107,7 +107,6 @@ def transcriber(bench: Bench) -> None:
 
     samples, rate = audio.read(EXAMPLE, audio.ENGINE_RATE)
     length = round(WINDOW * rate)
-    models.resolve(PACKAGED)
     for windows in bench.scale.windows:
         engine = ours.Transcriber(PACKAGED, bench.device, batch_size=windows)
         pieces = [samples[at * length : (at + 1) * length] for at in range(windows)]

@@ -3,13 +3,14 @@
     benchmarks/gpu/pack                  # into benchmarks/gpu/packed
     benchmarks/gpu/pack -o FOLDER --limit-mb 40
 
-The machine is x86-64 with Python 3.12, and has torch and transformers; wheels.txt lists what it
-lacks. There, ``python3 -m pip install --no-index --no-deps --target SITE packed/*.whl`` installs
-them; ``benchmarks/gpu/run`` does. This project's own packages lie among them, so that their entry
-points are found; their code is taken from the working tree. Whatever only other machines need is
-left out of the largest wheels. What lies in the folder already is kept, wheels that are no longer
-listed are removed. Last come the sizes: of each wheel, and with the tracked files, which travel
-along; more than --limit-mb is an error.
+The machine is x86-64 with Python 3.12, and has torch, transformers, accelerate, pyarrow, pandas,
+tensorboard and pytest; wheels.txt lists what it lacks. There,
+``python3 -m pip install --no-index --no-deps --target SITE packed/*.whl`` installs them;
+``benchmarks/gpu/run`` does. This project's own packages lie among them, so that their entry points
+are found; their code is taken from the working tree. Whatever only other machines need is left out
+of the largest wheels. What lies in the folder already is kept, wheels that are no longer listed
+are removed. Last come the sizes: of each wheel, and with the tracked files, which travel along;
+more than --limit-mb is an error.
 """
 
 import argparse

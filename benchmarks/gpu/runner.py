@@ -76,6 +76,10 @@ def run_section(
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             state = f"cut off after {seconds:.0f} s"
+        except BaseException:  # in a session of its own, no Ctrl-C reaches it
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
     took = time.perf_counter() - started
     lines = rows.read_text("utf-8").splitlines() if rows.is_file() else []
     return {
@@ -138,9 +142,8 @@ def main() -> int:
         import torch
 
         if not torch.cuda.is_available():
-            print(
-                "benchmarks/gpu/run: no CUDA device here; use --device cpu --scale toy to rehearse"
-            )
+            said = "no CUDA device here; use --device cpu --scale toy to rehearse"
+            print(f"benchmarks/gpu/run: {said}", file=sys.stderr)
             return 1
     results = run(args)
     text = table.markdown(results)

@@ -186,11 +186,11 @@ def _inputs(held: csm.Csm, clips: list[codes.CodedClip]) -> tuple[torch.Tensor, 
     """Embeddings, labels [clips, positions, codebooks] and how many frames there are to learn."""
     import torch
 
-    batch = objective.make_batch(held, clips)
+    batch = objective.make_batch(held, clips, even=False)
     base = csm.base_of(held.model)
     with torch.no_grad():
         inputs = csm.embed(base, batch.ids, batch.codes, batch.places)
-    labels = torch.full((batch.ids.numel(), batch.codes.shape[1]), -100)
+    labels = torch.full((batch.ids.numel(), batch.codes.shape[1]), objective.NOTHING)
     labels[batch.places] = batch.codes
     labels = labels.view(*batch.ids.shape, -1).to(inputs.device)
     return inputs, labels, len(batch.codes)
@@ -199,8 +199,6 @@ def _inputs(held: csm.Csm, clips: list[codes.CodedClip]) -> tuple[torch.Tensor, 
 def recipe(bench: Bench, rate: float) -> None:
     """The public recipe, at the batch that it is published with."""
     import recipe as public
-
-    from vc_core import files
 
     folder = bench.folder / "dataset"
     draw = np.random.default_rng(SEED)
@@ -223,7 +221,6 @@ def recipe(bench: Bench, rate: float) -> None:
     )
     trainer, clock = public.train(args)
     public.write(output, trainer, clock, RECIPE_ACCUMULATION)
-    files.read_json(output / "training.json")
     coded = bench.folder / "codes-{:g}-{:g}.parquet".format(*bench.scale.clip_seconds)
     keep(bench, table.RECIPE, 1.0, read_rows(output / "training.jsonl"), rate, coded)
 

@@ -3,7 +3,8 @@
 Most of what a test of the workflow costs is the loading of modules: three seconds for every
 Snakemake, half a second for every stub of a stage. A server loads them once. What it forks for a
 command has the arguments, the folder, the environment and the standard streams of who called, and
-ends as a process of its own would; only its modules are there already. Tests of how a command
+ends as a process of its own would; only its modules are there already. Limits, mask and process
+group are the server's, and of a caller that dies the command gets SIGTERM. Tests of how a command
 itself starts have no use for this.
 
 Run as ``warm.py SOCKET MODULE...`` it is the server, which ends with its standard input.

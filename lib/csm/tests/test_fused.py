@@ -95,6 +95,26 @@ def test_an_adapter_that_is_switched_off_changes_nothing() -> None:
     assert with_adapter != pytest.approx(sum(base), rel=1e-3)
 
 
+def test_what_is_merged_or_masked_goes_the_way_of_transformers() -> None:
+    model = adapted()
+    assert fused.replace(model) == fused.replace(model, compiled=False)
+    base = csm.base_of(model.model)
+    ids = torch.from_numpy(csm.prompt(model.processor, [], "Say this.", None))[None]
+    with torch.no_grad():
+        embedded = base.embed_text_tokens(ids)
+        places = torch.arange(ids.shape[1])[None]
+        turns = base.backbone_model.rotary_emb(embedded, places)
+        layer = base.backbone_model.layers[0]
+        causal = torch.full((1, 1, ids.shape[1], ids.shape[1]), -torch.inf).triu(1)
+        free = layer(embedded, position_ids=places, position_embeddings=turns)
+        masked = layer(embedded, causal, position_ids=places, position_embeddings=turns)
+        torch.testing.assert_close(masked, free, rtol=1e-4, atol=1e-5)
+        merged = model.model.merge_and_unload()
+        layer = merged.backbone_model.layers[0]
+        again = layer(embedded, position_ids=places, position_embeddings=turns)
+    torch.testing.assert_close(again, free, rtol=1e-4, atol=1e-5)
+
+
 def test_layers_with_dropout_stay_as_peft_made_them() -> None:
     assert fused.replace(adapted(dropout=0.1)) == 0
 
@@ -104,12 +124,14 @@ def test_frames_that_fill_up_count_nothing() -> None:
     draw = np.random.default_rng(0)
     clips = [
         csm.Utterance(text, draw.integers(1, 64, size=(frames, 8)).astype(np.int16))
-        for text, frames in (("Say this.", 37), ("And say that, too.", 41))
+        for text, frames in (("Say this.", 38), ("And say that, too.", 43))
     ]
-    kept = [torch.from_numpy(draw.random(len(clip.codes)) < 0.5) for clip in clips]
+    kept = [torch.arange(len(clip.codes)) % 2 == 0 for clip in clips]
     found = []
     for even in (False, True):
         batch = objective.make_batch(model, clips, kept, even)
+        for count in (len(batch.places), len(batch.deep)):
+            assert objective.rounded(count) > count
         backbone, depth = objective.losses(model, batch, even)
         model.model.zero_grad()
         (backbone + depth).backward()

@@ -23,6 +23,9 @@ from vc_train.cli import main
 
 MICRO = Path(__file__).parents[3] / "models" / "csm-micro"
 RATE = 24_000
+COMPILES = pytest.mark.skipif(
+    shutil.which("gcc") is None, reason="torch.compile needs a C++ compiler"
+)
 TEXTS = ("It began with a bicycle.", "Nobody wanted it.", "So I took it home.", "Then it rained.")
 
 
@@ -487,6 +490,9 @@ def test_self_tests_leave_the_adapter_as_it_was(clips):
         ("--gradient-checkpointing", "on"),
         ("--schedule", "linear", "--preset", "24gb"),
         ("--epochs", "3", "--depth-fraction", "0.25"),
+        # As on a GPU: joined projections, and what is between them compiled.
+        pytest.param(("--compile", "on"), marks=COMPILES),
+        pytest.param(("--compile", "on", "--precision", "fp16"), marks=COMPILES),
     ],
 )
 def test_every_way_to_compute_learns(more, coded, tmp_path):
@@ -500,19 +506,21 @@ def test_every_way_to_compute_learns(more, coded, tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("more", [(), ("--compile", "on"), ("--depth-fraction", "0.25")])
+@pytest.mark.parametrize(
+    "more", [(), ("--compile", "on"), ("--depth-fraction", "0.25"), ("--precision", "bf16")]
+)
 def test_learns_on_a_gpu_what_a_cpu_learns(more, coded, tmp_path):
     kept = []
     for device in ("cpu", "cuda"):
         output = tmp_path / device
         line = ("--max-steps", "8", "--precision", "fp32", "--device", device)
-        same = () if device == "cpu" and "--compile" in more else more
+        same = () if device == "cpu" and more[:1] in (("--compile",), ("--precision",)) else more
         assert main(command(coded, output, *line, *same, "--backend", "peft")) == 0
         kept.append(json.loads((output / "training.json").read_text())["val_loss"]["last"])
     assert kept[0] == pytest.approx(kept[1], abs=0.02)
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="torch.compile needs a C++ compiler")
+@COMPILES
 def test_compiled_layers_compute_the_same(clips):
     rows = []
     for compiled in (False, True):

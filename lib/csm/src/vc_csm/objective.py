@@ -100,9 +100,10 @@ def losses(model: Csm, batch: Batch, even: bool | None = None) -> tuple[torch.Te
         )
     # What stands at a position is predicted from the one before.
     hidden = hidden[places - 1]
-    backbone = cross_entropy(base.lm_head(hidden).float(), first, reduction="sum")
+    summed: dict[str, Any] = {"reduction": "sum", "ignore_index": NOTHING}
+    backbone = cross_entropy(base.lm_head(hidden).float(), first, **summed)
     logits = _depth_logits(base.depth_decoder, hidden[deep], codes[deep])
-    depth = cross_entropy(logits.flatten(0, 1).float(), others.flatten(), reduction="sum")
+    depth = cross_entropy(logits.flatten(0, 1).float(), others.flatten(), **summed)
     return backbone, depth
 
 

@@ -27,7 +27,7 @@ MLP, ATTENTION = ("gate_proj", "up_proj", "down_proj"), ("q_proj", "k_proj", "v_
 
 
 class Lora(NamedTuple):
-    """The matrices of a LoRA layer, and the scale of what it adds."""
+    """A LoRA layer: W [out, in], A [rank, in], B [out, rank], and the scale of what they add."""
 
     weight: Tensor
     down: Tensor
@@ -39,7 +39,8 @@ def replace(model: csm.Csm, compiled: bool = False) -> int:
     """Give the layers of backbone and depth decoder these forward passes; how many blocks have.
 
     ``compiled`` has torch compile what is computed element by element. Blocks that are not all
-    LoRA over plain weights, of one rank and without dropout, keep PEFT's layers.
+    LoRA over plain weights, of one rank and without dropout, keep PEFT's layers; so does one whose
+    adapter is switched off, merged or taken away later, as long as that is so.
     """
     base = csm.base_of(model.model)
     replaced = 0
@@ -48,10 +49,10 @@ def replace(model: csm.Csm, compiled: bool = False) -> int:
             attention, mlp = layer.self_attn, layer.mlp
             for norm in (layer.input_layernorm, layer.post_attention_layernorm):
                 _give(norm, _normed)
-            if _plain(attention, ATTENTION):
+            if _loras(attention, ATTENTION) and not attention.attention_dropout:
                 _give(attention, _attended_compiled if compiled else _attended)
                 replaced += 1
-            if _plain(mlp, MLP):
+            if _loras(mlp, MLP) and part.config.hidden_act == "silu":
                 _give(mlp, _gated_compiled if compiled else _gated)
                 replaced += 1
         _give(part.norm, _normed)
@@ -59,45 +60,44 @@ def replace(model: csm.Csm, compiled: bool = False) -> int:
 
 
 def _give(module: Any, forward: Callable[..., Any]) -> None:
-    of: Any = type(module)
-    module.__class__ = _kind(of, forward)
+    kind: Any = type(module)
+    module.__class__ = _kind(getattr(kind, "plain", kind), forward)
 
 
 @functools.cache
-def _kind(of: Any, forward: Callable[..., Any]) -> Any:
-    """The same class with another forward pass; it can fall back on that of ``of``."""
-    return type(f"Fused{of.__name__}", (of,), {"forward": forward, "original": of.forward})
+def _kind(plain: Any, forward: Callable[..., Any]) -> Any:
+    """The class ``plain`` with another forward pass, which can fall back on its own."""
+    kept = {"forward": forward, "plain": plain, "original": plain.forward}
+    return type(f"Fused{plain.__name__}", (plain,), kept)
 
 
-def _plain(block: Any, names: Sequence[str]) -> bool:
-    """Whether LoRA covers all these projections of a block, in the one way that is known here."""
+def _loras(block: Any, names: Sequence[str]) -> list[Lora] | None:
+    """The matrices of a block's projections.
+
+    None unless LoRA covers all of them in the one way that is known here, and is in use.
+    """
     layers = [getattr(block, name) for name in names]
-    if not all(map(_plain_lora, layers)):
-        return False
-    (name, *_) = layers[0].active_adapters
-    return len({(layer.r[name], layer.scaling[name]) for layer in layers}) == 1
+    if not all(map(_is_plain_lora, layers)):
+        return None
+    found = []
+    for layer in layers:
+        (name,) = layer.active_adapters
+        down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+        found.append(Lora(layer.base_layer.weight, down, up, layer.scaling[name]))
+    alike = len({(len(lora.down), lora.scale) for lora in found}) == 1
+    return found if alike else None
 
 
-def _plain_lora(layer: Any) -> bool:
+def _is_plain_lora(layer: Any) -> bool:
     base: Any = getattr(layer, "base_layer", None)
     if base is None or base.bias is not None or not hasattr(layer, "lora_A"):
         return False
     names = layer.active_adapters
-    one = type(base) is nn.Linear and len(names) == 1
-    return one and isinstance(layer.lora_dropout[names[0]], nn.Identity)
-
-
-def _loras(block: Any, names: Sequence[str], kind: torch.dtype) -> list[Lora] | None:
-    """The block's matrices in one type of number; None where its adapters are switched off."""
-    found = []
-    for layer in (getattr(block, name) for name in names):
-        if layer.disable_adapters or layer.merged:
-            return None
-        (name,) = layer.active_adapters
-        down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
-        weight = layer.base_layer.weight.to(kind)
-        found.append(Lora(weight, down.to(kind), up.to(kind), layer.scaling[name]))
-    return found
+    if type(base) is not nn.Linear or len(names) != 1 or layer.disable_adapters or layer.merged:
+        return False
+    (name,) = names
+    whole = name in layer.lora_A and name not in layer.lora_variant
+    return whole and isinstance(layer.lora_dropout[name], nn.Identity)
 
 
 def _computed_in(hidden: Tensor) -> torch.dtype:
@@ -120,13 +120,13 @@ def _normed(self: Any, hidden: Tensor) -> Tensor:
 
 def _gated(self: Any, hidden: Tensor, compiled: bool = False) -> Tensor:
     """The feed-forward block."""
-    kind = _computed_in(hidden)
-    loras = _loras(self, MLP, kind)
+    loras = _loras(self, MLP)
     if loras is None:
         out: Tensor = self.original(hidden)
         return out
+    kind = _computed_in(hidden)
     rows = hidden.reshape(-1, hidden.shape[-1]).to(kind)
-    made: Tensor = _Gated.apply(compiled, loras[0].scale, rows, *_tensors(loras))  # type: ignore[no-untyped-call]
+    made: Tensor = _Gated.apply(compiled, loras[0].scale, rows, *_tensors(loras, kind))  # type: ignore[no-untyped-call]
     return made.view(*hidden.shape[:-1], -1)
 
 
@@ -147,15 +147,15 @@ def _attended(
 
     With a mask or a cache, as when transformers' own forward pass runs, it is the original.
     """
-    kind = _computed_in(hidden_states)
-    loras = _loras(self, ATTENTION, kind)
+    loras = _loras(self, ATTENTION)
     if loras is None or attention_mask is not None or past_key_values is not None:
         more |= {"attention_mask": attention_mask, "past_key_values": past_key_values}
         known: tuple[Tensor, None] = self.original(hidden_states, position_embeddings, **more)
         return known
+    kind = _computed_in(hidden_states)
     clips, positions, width = hidden_states.shape
     rows = hidden_states.reshape(-1, width).to(kind)
-    qkv = _Joined.apply(loras[0].scale, rows, *_tensors(loras[:3]))  # type: ignore[no-untyped-call]
+    qkv = _Joined.apply(loras[0].scale, rows, *_tensors(loras[:3], kind))  # type: ignore[no-untyped-call]
     qkv = qkv.view(clips, positions, -1, self.head_dim)
     queries = loras[0].weight.shape[0] // self.head_dim
     keys = loras[1].weight.shape[0] // self.head_dim
@@ -165,7 +165,7 @@ def _attended(
         query, key, value, is_causal=True, enable_gqa=True
     )
     said = said.transpose(1, 2).reshape(len(rows), -1)
-    out: Tensor = _Joined.apply(loras[3].scale, said, *_tensors(loras[3:]))  # type: ignore[no-untyped-call]
+    out: Tensor = _Joined.apply(loras[3].scale, said, *_tensors(loras[3:], kind))  # type: ignore[no-untyped-call]
     return out.view(clips, positions, -1), None
 
 
@@ -187,18 +187,19 @@ def _turns(tables: tuple[Tensor, Tensor], kind: torch.dtype) -> tuple[Tensor, Te
 # Joined projections of the same input.
 
 
-def _tensors(loras: Sequence[Lora]) -> list[Tensor]:
-    """Weights, then down projections, then up projections: what autograd looks at."""
+def _tensors(loras: Sequence[Lora], kind: torch.dtype) -> list[Tensor]:
+    """All W, then all A, then all B, in one type of number: what autograd looks at."""
     return [
-        *(lora.weight for lora in loras),
-        *(lora.down for lora in loras),
-        *(lora.up for lora in loras),
+        *(lora.weight.to(kind) for lora in loras),
+        *(lora.down.to(kind) for lora in loras),
+        *(lora.up.to(kind) for lora in loras),
     ]
 
 
 def _thirds(
     tensors: Sequence[Tensor],
 ) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]:
+    """All W, all A and all B of what ``_tensors`` made."""
     count = len(tensors) // 3
     return tensors[:count], tensors[count : 2 * count], tensors[2 * count :]
 
@@ -221,7 +222,7 @@ def _laid(weights: Sequence[Tensor], ups: Sequence[Tensor], scale: float) -> Ten
     return laid
 
 
-class _Widths(NamedTuple):
+class _Back(NamedTuple):
     """Gradients of the input [n, in], of the down and of the up projections."""
 
     rows: Tensor
@@ -229,9 +230,7 @@ class _Widths(NamedTuple):
     ups: list[Tensor]
 
 
-def _unjoined(
-    gradient: Tensor, widened: Tensor, tensors: Sequence[Tensor], scale: float
-) -> _Widths:
+def _unjoined(gradient: Tensor, widened: Tensor, tensors: Sequence[Tensor], scale: float) -> _Back:
     """What goes back through a joined product, from the gradient [n, outs] of what came out."""
     weights, downs, ups = _thirds(tensors)
     width, rank = weights[0].shape[1], ups[0].shape[1]
@@ -243,7 +242,7 @@ def _unjoined(
     parts = torch.split(gradient, [len(weight) for weight in weights], dim=1)
     lows = torch.split(low, rank, dim=1)
     to_ups = [(part.T @ each).mul_(scale) for part, each in zip(parts, lows, strict=True)]
-    return _Widths(torch.addmm(back[:, :width], to_low, torch.cat(list(downs))), to_downs, to_ups)
+    return _Back(torch.addmm(back[:, :width], to_low, torch.cat(list(downs))), to_downs, to_ups)
 
 
 class _Joined(torch.autograd.Function):
@@ -326,12 +325,13 @@ def _how(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
 
 
 def _swiglu(both: Tensor) -> Tensor:
+    """[n, 2 inner], gate and up side by side, to [n, inner]."""
     gate, up = both.chunk(2, dim=1)
     return functional.silu(gate) * up
 
 
 def _swiglu_back(both: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient of gate and up side by side, and once more what they made."""
+    """From the gradient [n, inner]: that of gate and up side by side, and what they had made."""
     gate, up = both.chunk(2, dim=1)
     sigmoid = torch.sigmoid(gate)
     opened = gate * sigmoid
@@ -340,6 +340,7 @@ def _swiglu_back(both: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _turn(qkv: Tensor, cos: Tensor, sin: Tensor, heads: int) -> Tensor:
+    """[clips, positions, all heads, size], the first ``heads`` of them turned."""
     some = qkv[:, :, :heads]
     turned = some * cos + some.roll(some.shape[-1] // 2, -1) * sin
     return torch.cat([turned, qkv[:, :, heads:]], dim=2)

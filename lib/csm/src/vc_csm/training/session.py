@@ -82,7 +82,7 @@ def _run(
     settings = settings_of(job, training, plan, base, len(chosen.train))
     model = lay_over(base, settings)
     if settings.backend == "peft" and (group.device != "cpu" or settings.compile == "on"):
-        fused.replace(model, compiled=settings.compile == "on")
+        join(model, training.compile, settings.compile == "on")
     _tell(model, chosen, settings, preset, group)
     place = job.checkpoints / settings.fingerprint()
     others = [x for x in job.checkpoints.glob("*") if x != place and x.is_dir()]
@@ -124,7 +124,7 @@ def resolve(training: CsmTraining, preset: Preset | None, device: str) -> dict[s
         checkpointing = "on" if preset and preset.gradient_checkpointing else "off"
     compiled: str = training.compile
     if compiled == "auto":
-        plain = backend == "peft" and quantize == "none"
+        plain = backend == "peft" and quantize == "none" and not training.lora_dropout
         long = training.max_steps >= COMPILE_FROM
         compiled = "on" if cuda and plain and long else "off"
     if compiled == "on" and backend == "unsloth":
@@ -264,6 +264,17 @@ def check(run: loop.Run) -> None:
         *(_span(estimate.seconds / run.group.size), run.settings.max_steps),
         *(estimate.frames_a_second * run.group.size, estimate.memory_gb),
     )
+
+
+def join(model: csm.Csm, wanted: str, compiled: bool) -> None:
+    """Join the projections of the layers; InputError where compiling was asked for in vain."""
+    joined = fused.replace(model, compiled)
+    if wanted == "on" and not joined:
+        raise InputError(
+            "--compile on: compiles layers under LoRA without dropout, over whole weights, on all "
+            "projections; use --compile auto, or leave --lora-dropout, --quantize and --targets out"
+        )
+    logger.debug("%d blocks have joined projections", joined)
 
 
 def write(job: TrainingJob, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:

@@ -59,15 +59,16 @@ def matrix_rate(device: str = "cuda", side: int = SIDE) -> float:
     left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in "ab")
     for _ in range(3):
         left @ right
-    _wait(device)
+    wait(device)
     started = time.perf_counter()
     for _ in range(ROUNDS):
         left @ right
-    _wait(device)
+    wait(device)
     return 2.0 * side**3 * ROUNDS / (time.perf_counter() - started)
 
 
-def _wait(device: str) -> None:
+def wait(device: str) -> None:
+    """Until the device has done everything that was asked of it."""
     import torch
 
     if device.startswith("cuda"):

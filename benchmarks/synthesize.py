@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import csm_sizes
+import flops
 import torch
 from torch import Tensor
 
@@ -141,17 +142,12 @@ def copy_rate(device: str = "cuda", size: int = COPIED) -> float:
     source = torch.empty(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     target.copy_(source)
-    _wait(device)
+    flops.wait(device)
     started = time.perf_counter()
     for _ in range(COPIES):
         target.copy_(source)
-    _wait(device)
+    flops.wait(device)
     return COPIES * 2 * size / (time.perf_counter() - started)
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
 
 
 def limits(model: csm.Csm, rate: float) -> None:

@@ -6,11 +6,15 @@ import contextlib
 import gc
 import json
 import logging
+import statistics
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import flops
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,21 @@ class Scale:
     windows: tuple[int, ...]  # of 30 s that Whisper hears at once
 
 
+def whisper_shape(width: int, inner: int, heads: int, encoder: int, decoder: int) -> dict[str, int]:
+    """Keywords of WhisperConfig; vocabulary and mel bands are those of large-v3."""
+    return {
+        "vocab_size": 51866,
+        "num_mel_bins": 128,
+        "d_model": width,
+        "encoder_layers": encoder,
+        "encoder_attention_heads": heads,
+        "encoder_ffn_dim": inner,
+        "decoder_layers": decoder,
+        "decoder_attention_heads": heads,
+        "decoder_ffn_dim": inner,
+    }
+
+
 SCALES = {
     "real": Scale(
         size="1b",
@@ -51,17 +70,7 @@ SCALES = {
         demucs={},
         mixture_seconds=120.0,
         # openai/whisper-large-v3-turbo
-        whisper={
-            "vocab_size": 51866,
-            "num_mel_bins": 128,
-            "d_model": 1280,
-            "encoder_layers": 32,
-            "encoder_attention_heads": 20,
-            "encoder_ffn_dim": 5120,
-            "decoder_layers": 4,
-            "decoder_attention_heads": 20,
-            "decoder_ffn_dim": 5120,
-        },
+        whisper=whisper_shape(1280, inner=5120, heads=20, encoder=32, decoder=4),
         whisper_tokens=100,
         windows=(1, 16),
     ),
@@ -79,17 +88,7 @@ SCALES = {
         rounds=1,
         demucs={"channels": 8, "t_layers": 1, "t_heads": 2, "segment": 1},
         mixture_seconds=1.0,
-        whisper={
-            "vocab_size": 51866,
-            "num_mel_bins": 128,
-            "d_model": 16,
-            "encoder_layers": 1,
-            "encoder_attention_heads": 2,
-            "encoder_ffn_dim": 16,
-            "decoder_layers": 1,
-            "decoder_attention_heads": 2,
-            "decoder_ffn_dim": 16,
-        },
+        whisper=whisper_shape(16, inner=16, heads=2, encoder=1, decoder=1),
         whisper_tokens=5,
         windows=(1, 2),
     ),
@@ -148,12 +147,17 @@ class Bench:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
 
-    def wait(self) -> None:
-        """Until the device has done everything that was asked of it."""
-        if self.cuda:
-            import torch
-
-            torch.cuda.synchronize()
+    def speed(self, seconds: float, work: Callable[[], object]) -> float:
+        """Seconds of sound a second: the middle of some calls, after one that does not count."""
+        work()
+        flops.wait(self.device)
+        took = []
+        for _ in range(self.scale.rounds):
+            started = time.perf_counter()
+            work()
+            flops.wait(self.device)
+            took.append(time.perf_counter() - started)
+        return seconds / statistics.median(took)
 
     def peak_gb(self) -> float | None:
         """The most of the GPU's memory that tensors took since ``tidy``; None on a CPU."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,19 +28,6 @@ def measure(bench: Bench) -> None:
         transcriber(bench)
 
 
-def speed(bench: Bench, seconds: float, work: Callable[[], object]) -> float:
-    """Seconds of sound a second: the middle of some calls, after one that does not count."""
-    work()
-    bench.wait()
-    took = []
-    for _ in range(bench.scale.rounds):
-        started = time.perf_counter()
-        work()
-        bench.wait()
-        took.append(time.perf_counter() - started)
-    return round(seconds / statistics.median(took), 2)
-
-
 def demucs(bench: Bench) -> None:
     """Our separator over random weights of Demucs' shape."""
     import torch
@@ -62,9 +46,11 @@ def demucs(bench: Bench) -> None:
     mix = 0.1 * mix
     for precision in ("fp32", "auto"):
         separator = separators.load(str(repo), bench.device, precision)
-        found = speed(bench, seconds, functools.partial(separator.separate, mix))
+        found = bench.speed(seconds, functools.partial(separator.separate, mix))
         half = "fp16" if bench.cuda and precision == "auto" else "fp32"
-        bench.row(f"demucs, {half}", **{"s of sound/s": found, "peak GB": bench.peak_gb()})
+        bench.row(
+            f"demucs, {half}", **{"s of sound/s": round(found, 2), "peak GB": bench.peak_gb()}
+        )
         bench.tidy()
 
 
@@ -89,11 +75,11 @@ def whisper(bench: Bench) -> None:
             with torch.inference_mode():
                 return model.generate(features, max_new_tokens=tokens, min_new_tokens=tokens)
 
-        found = speed(bench, WINDOW * windows, hear)
+        found = bench.speed(WINDOW * windows, hear)
         bench.row(
             "whisper large-v3-turbo, transformers",
             windows=windows,
-            **{"s of sound/s": found, "peak GB": bench.peak_gb()},
+            **{"s of sound/s": round(found, 2), "peak GB": bench.peak_gb()},
         )
 
 
@@ -112,5 +98,9 @@ def transcriber(bench: Bench) -> None:
         pieces = [samples[at * length : (at + 1) * length] for at in range(windows)]
         pieces = [piece for piece in pieces if len(piece) == length]
         hear = functools.partial(engine.hear_all, pieces, "en")
-        found = speed(bench, WINDOW * len(pieces), hear)
-        bench.row("our transcriber, whisper-base", windows=len(pieces), **{"s of sound/s": found})
+        found = bench.speed(WINDOW * len(pieces), hear)
+        bench.row(
+            "our transcriber, whisper-base",
+            windows=len(pieces),
+            **{"s of sound/s": round(found, 2)},
+        )

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from gpu import training
 from gpu.bench import Bench, Heard
-from vc_csm.options import CsmTraining
 from vc_csm.training import loop
 from vc_csm.training.presets import PRESETS
 
@@ -49,9 +48,8 @@ def under_cap(bench: Bench, name: str, memory_gb: float, coded: Path) -> None:
             torch.cuda.set_per_process_memory_fraction(1.0)
     speed = training.frames_a_second(training.read_rows(output / "training.jsonl"))
     reserved = round(torch.cuda.max_memory_reserved() / 1e9, 2) if bench.cuda else None
-    depth = CsmTraining.model_fields["depth_fraction"].default
     figures = {
-        "depth": depth,
+        "depth": training.USUAL_DEPTH,
         "frames/s": round(speed, 1),
         "peak GB": bench.peak_gb(),
         "reserved GB": reserved,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import flops
 import synthesize
 
 from gpu import training
@@ -62,7 +63,7 @@ def phases(
     bench: Bench, name: str, forward: Any, batch: objective.Batch, model: csm.Csm, clips: Any
 ) -> None:
     """A row of what the CPU needs for each part of a step, and of the step with the GPU's part."""
-    bench.wait()
+    flops.wait(bench.device)
     marks = [time.perf_counter()]
     objective.make_batch(model, clips)
     marks.append(time.perf_counter())
@@ -70,7 +71,7 @@ def phases(
     marks.append(time.perf_counter())
     loss.backward()
     marks.append(time.perf_counter())
-    bench.wait()
+    flops.wait(bench.device)
     marks.append(time.perf_counter())
     names = ("batch", "forward", "backward", "waiting")
     spans = {
@@ -109,12 +110,12 @@ def profile(bench: Bench, name: str, work: Callable[[], object], times: int) -> 
 
     for _ in range(2):
         work()
-    bench.wait()
+    flops.wait(bench.device)
     kinds = [ProfilerActivity.CUDA] if bench.cuda else [ProfilerActivity.CPU]
     with profiler(activities=kinds) as seen:
         started = time.perf_counter()
         work()
-        bench.wait()
+        flops.wait(bench.device)
         took = time.perf_counter() - started
     found = sorted(seen.key_averages(), key=lambda event: -_time(bench, event))
     busy = sum(_time(bench, event) for event in found) / 1000 / times

@@ -6,12 +6,12 @@ transformers compiles their forward passes and replays them as CUDA graphs.
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-import csm_sizes
 import numpy as np
 import synthesize
 
@@ -91,12 +91,6 @@ def codec(bench: Bench, model: csm.Csm) -> None:
     config = model.model.codec_model.config
     shape = (bench.scale.frames, config.num_quantizers)
     codes = np.random.default_rng(0).integers(0, config.codebook_size, shape).astype(np.int16)
-    mimi.decode(model.model.codec_model, codes)
-    took = []
-    for _ in range(bench.scale.rounds):
-        started = time.perf_counter()
-        sound = mimi.decode(model.model.codec_model, codes)
-        took.append(time.perf_counter() - started)
-    seconds = len(sound) / csm_sizes.FRAME / model.frame_rate
-    factor = statistics.median(took) / seconds
-    bench.row("codes to sound", texts=1, **{"real-time factor": round(factor, 5)})
+    seconds = len(codes) / model.frame_rate
+    speed = bench.speed(seconds, functools.partial(mimi.decode, model.model.codec_model, codes))
+    bench.row("codes to sound", texts=1, **{"real-time factor": round(1 / speed, 5)})

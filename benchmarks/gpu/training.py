@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 TOKENS_A_SECOND = 4  # of text that CSM's own tokenizer makes of English speech, about
 RECIPE_BATCH, RECIPE_ACCUMULATION = 2, 4  # as the recipe is published
 # Shares of the frames that the depth decoder learns from: all, as the others do, and the usual.
-WAYS = {
-    table.OURS: (1.0,),
-    table.COMPILED: (1.0, CsmTraining.model_fields["depth_fraction"].default),
-}
+USUAL_DEPTH = CsmTraining.model_fields["depth_fraction"].default
+WAYS = {table.OURS: (1.0,), table.COMPILED: (1.0, USUAL_DEPTH)}
 CLIPS = 64
 SEED = 20260110
 
@@ -177,7 +175,7 @@ def plain(bench: Bench, coded: Path, rate: float) -> None:
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        bench.wait()
+        flops.wait(bench.device)
         learnt.append((time.perf_counter(), frames))
     keep(bench, table.PLAIN, 1.0, learnt, rate, coded)
 

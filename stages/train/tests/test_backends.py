@@ -114,6 +114,24 @@ def test_a_quantised_base_learns_in_the_same_direction(quantize):
     assert torch.cosine_similarity(whole, quantised, dim=0) > (0.99 if quantize == "8bit" else 0.8)
 
 
+def test_an_8bit_base_speaks_without_the_product_that_no_graph_holds(monkeypatch):
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    model = adapted("8bit")
+    layer = csm.base_of(model.model).backbone_model.layers[0].mlp.up_proj.base_layer
+    heard = torch.randn(2, 3, layer.in_features) * 20
+    learnt = layer(heard)  # its scales move from the weight to the layer's state
+    weight = bitsandbytes.functional.int8_vectorwise_dequant(layer.weight.data, layer.state.SCB)
+    with monkeypatch.context() as patch:
+        patch.setattr(bitsandbytes, "matmul", None)
+        with torch.inference_mode():
+            said = layer(heard)
+        torch.testing.assert_close(said, heard @ weight.T)
+        assert csm.speak(model, "Say this.", temperature=0, max_seconds=1).samples.size
+        with pytest.raises(TypeError), torch.no_grad():
+            layer(heard)
+    torch.testing.assert_close(said, learnt, atol=0.02 * learnt.abs().max(), rtol=0)
+
+
 def test_checkpointing_computes_the_same():
     loss, plain = gradient(adapted())
     model = adapted(checkpointing=True)

@@ -15,10 +15,11 @@ import torch
 
 from vc_core.errors import InputError, StageError
 from vc_csm import codes, csm, mimi, objective
-from vc_csm.training import choice, data, fused, loop, parallel, session, trackers
-from vc_csm.training.checkpoint import Progress
+from vc_csm.training import data, fused, loop, session
 from vc_csm.training.settings import Settings
 from vc_speech import label
+from vc_speech.training import choice, parallel
+from vc_speech.training.stop import Stop
 from vc_train.cli import main
 
 MICRO = Path(__file__).parents[3] / "models" / "csm-micro"
@@ -148,8 +149,8 @@ def run_of(chosen: Settings, clips, budget: int = 10_000) -> loop.Run:
         **{"model": model, "clips": clips_of(model, clips), "settings": chosen},
         optimizer=torch.optim.SGD(loop.trained(model), lr=1.0),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
-        **{"group": parallel.Group("cpu"), "checkpoints": Path("none"), "stop": loop.Stop()},
-        progress=Progress(budget=budget),
+        **{"group": parallel.Group("cpu"), "checkpoints": Path("none"), "stop": Stop()},
+        progress=loop.CsmProgress(budget=budget),
     )
 
 
@@ -573,38 +574,6 @@ def test_tensorboard_has_every_figure(coded, tmp_path):
     assert [event.step for event in events.Scalars("val_loss")] == [0, 4, 8]
     losses = [row["loss"] for row in rows(output) if "loss" in row]
     assert [event.value for event in events.Scalars("loss")] == pytest.approx(losses)
-
-
-def test_a_tracker_that_is_set_up_gets_the_rows(tmp_path, monkeypatch, caplog):
-    import accelerate.tracking
-
-    told = []
-
-    class Tracker:
-        requires_logging_directory = False
-
-        def __init__(self, name):
-            told.append(name)
-
-        def start(self): ...
-
-        def finish(self): ...
-
-        def store_init_configuration(self, values):
-            told.append(values["lora_r"])
-
-        def log(self, values, step):
-            told.append((step, "loss" in values))
-
-    monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", Tracker)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "wandb" or None)
-    monkeypatch.setenv("WANDB_API_KEY", "set")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "set")
-    tracked = trackers.Trackers(tmp_path, "ada", {"lora_r": 8}, 0)
-    tracked.row({"step": 3, "loss": 1.5, "seconds": 2.0})
-    tracked.close()
-    assert told == ["ada", 8, (3, True)]
-    assert "mlflow is not installed" in caplog.text
 
 
 def test_a_merged_model_loads_alone_and_says_the_same(coded, tmp_path):

@@ -10,6 +10,7 @@ from vc_core.speaking import Variant
 from vc_csm.options import FAMILY
 
 if TYPE_CHECKING:
+    from vc_core.audio import Samples
     from vc_core.dataset import DatasetClip
     from vc_speech.tts import Request, TrainingJob, Voice
 
@@ -52,6 +53,16 @@ class CsmFamily:
         from vc_csm import voice
 
         return voice.compared(request, variants)
+
+    def stock(self, request: Request) -> Mapping[str, Sequence[Samples]]:
+        """Nothing: no voice comes with the base model, which draws another at every turn."""
+        return {}
+
+    def copies(self, request: Request, clips: Sequence[DatasetClip]) -> list[Samples]:
+        """Each clip through the codec and back, whose codes are all that the model can say."""
+        from vc_csm import voice
+
+        return voice.copies(request, clips)
 
 
 CSM = CsmFamily()

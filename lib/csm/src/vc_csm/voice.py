@@ -6,8 +6,9 @@ from pathlib import Path
 
 from vc_core import devices
 from vc_core.audio import TTS_RATE, Samples
+from vc_core.dataset import DatasetClip
 from vc_core.speaking import Variant
-from vc_csm import csm
+from vc_csm import csm, mimi
 from vc_csm.csm import Csm, Utterance
 from vc_csm.options import CsmSpeaking
 from vc_speech.tts import Request, Said
@@ -62,6 +63,17 @@ def compared(request: Request, variants: Sequence[Variant]) -> Iterator[tuple[Va
     wanted = request.context_audio if any(variant.context for variant in variants) else None
     context = _context(model, wanted, request.context_text)
     return _each(model, context, request, sorted(variants, key=lambda variant: variant.adapter))
+
+
+def copies(request: Request, clips: Sequence[DatasetClip]) -> list[Samples]:
+    """Each clip encoded and decoded by the base model's codec, which is loaded alone."""
+    codec = mimi.load(request.base_model, request.device)
+    coded = (mimi.encode(codec, clip.samples) for clip in clips)
+    # The codec fills the last frame with silence.
+    return [
+        mimi.decode(codec, codes)[: len(clip.samples)]
+        for clip, codes in zip(clips, coded, strict=True)
+    ]
 
 
 def _each(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 import torch
 
 from vc_csm import csm
+from vc_speech.training.record import shown, table, write_record
+from vc_speech.training.rows import Row
 
 CARD = """\
 ---
@@ -51,8 +51,6 @@ model = PeftModel.from_pretrained(base, "this folder")
 `training.jsonl` has a row a step.
 """
 
-COLUMNS = ("step", "val_loss", "similarity", "wer", "stop_rate", "dnsmos")
-
 
 def base_fingerprint(model: csm.Csm) -> str:
     """Sixteen hexadecimal digits of the base's output layer, rounded as the codec's are."""
@@ -65,7 +63,7 @@ def write(
     folder: Path,
     model: csm.Csm,
     record: dict[str, Any],
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     checkpoints: Path,
 ) -> None:
     """Fill a folder that ``PeftModel.from_pretrained`` loads, with the run's record and card.
@@ -73,24 +71,14 @@ def write(
     Samples and TensorBoard files come from the folder of ``checkpoints``.
     """
     model.model.save_pretrained(folder, save_embedding_layers=False)
-    with (folder / "training.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-    (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    write_record(folder, record, rows, checkpoints)
     (folder / "README.md").write_text(card(record, rows), "utf-8")
-    lines = ["\t".join((*COLUMNS, "kept")), *map("\t".join, _table(rows, record["kept_step"]))]
-    (folder / "checkpoints.tsv").write_text("\n".join(lines) + "\n", "utf-8")
-    for name in ("samples", "tensorboard"):
-        if (checkpoints / name).is_dir():
-            shutil.copytree(checkpoints / name, folder / name)
 
 
-def card(record: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+def card(record: dict[str, Any], rows: Sequence[Row]) -> str:
     """The model card: voice, consent, how it was trained and what that gave."""
     settings, losses = record["settings"], record["val_loss"]
     base = settings["base_model"]
-
-    def shown(loss: float | None) -> str:
-        return "not measured: no validation clips" if loss is None else f"{loss:.4f}"
 
     return CARD.format(
         base_model=base,
@@ -107,29 +95,5 @@ def card(record: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
         first=shown(losses["first"]),
         kept=shown(losses["kept"]),
         kept_step=record["kept_step"],
-        table=_markdown(_table(rows, record["kept_step"])),
+        table=table(rows, record["kept_step"]),
     )
-
-
-def _table(rows: Sequence[dict[str, Any]], kept_step: int) -> list[list[str]]:
-    """A line of cells for every validated step; the last cell marks the one that was kept."""
-    return [
-        [*(_cell(row.get(name)) for name in COLUMNS), "yes" if row["step"] == kept_step else ""]
-        for row in rows
-        if "val_loss" in row
-    ]
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    """The table of checkpoints, as a card shows it."""
-    if not lines:
-        return "No validation clips: the last step was kept."
-    head = [("step", "validation loss", "similarity", "WER", "ends by itself", "DNSMOS", "kept")]
-    shown = [*head, ["---"] * len(head[0]), *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in shown)
-
-
-def _cell(value: float | int | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import logging
 import os
@@ -16,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from vc_core import models
 from vc_core.errors import InputError
@@ -74,6 +77,8 @@ def load(name: str, backend: str, device: str, dtype: str, quantize: str) -> Csm
             f"--quantize {quantize}: Unsloth finds bitsandbytes unusable here; "
             "use --quantize none, or --backend peft"
         )
+    if quantize == "8bit":
+        _let_graphs_hold(model)
     if dtype != "float32" or backend == "unsloth":
         model.codec_model = mimi.load(name, device)
     model.generation_config.pad_token_id = model.config.codebook_pad_token_id
@@ -182,6 +187,35 @@ def _quantization(quantize: str, dtype: torch.dtype) -> Any:
         bnb_4bit_compute_dtype=dtype,
         llm_int8_skip_modules=WHOLE,
     )
+
+
+def _let_graphs_hold(model: Any) -> None:
+    """Give 8-bit layers a product for speech that a CUDA graph can hold, in place."""
+    from bitsandbytes.nn import Linear8bitLt
+
+    for module in model.modules():
+        if isinstance(module, Linear8bitLt):
+            kind: Any = type(module)
+            module.__class__ = _held(kind)
+
+
+@functools.cache
+def _held(kind: Any) -> Any:
+    return type(kind.__name__, (kind,), {"forward": _product, "original": kind.forward})
+
+
+def _product(self: Any, heard: Tensor) -> Tensor:
+    """An 8-bit layer: in inference mode, as the decoder runs it, whole inputs and plain weights.
+
+    bitsandbytes' own product, which stays everywhere else, waits for the GPU to say which inputs
+    stand out; while a graph is captured nothing may wait.
+    """
+    if not torch.is_inference_mode_enabled():
+        out: Tensor = self.original(heard)
+        return out
+    scales = self.state.SCB if self.weight.SCB is None else self.weight.SCB
+    weight = self.weight.data.to(heard.dtype).mul_(scales[:, None] / 127)
+    return functional.linear(heard, weight, self.bias)
 
 
 def _read(place: str, device: str, dtype: torch.dtype, quantization: Any) -> Any:

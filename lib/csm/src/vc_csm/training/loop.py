@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -19,13 +17,17 @@ from peft.helpers import disable_input_dtype_casting
 from vc_core import log
 from vc_core.errors import StageError, TryAgainError
 from vc_csm import csm, objective
-from vc_csm.training import checkpoint, choice, data
-from vc_csm.training.checkpoint import Progress
+from vc_csm.training import data
 from vc_csm.training.data import Clips, Drawn, Example
-from vc_csm.training.listening import Listener
-from vc_csm.training.parallel import Group
+from vc_csm.training.listening import CsmListener
 from vc_csm.training.settings import Settings
-from vc_csm.training.trackers import Trackers
+from vc_speech.training import checkpoint, choice
+from vc_speech.training.checkpoint import Progress
+from vc_speech.training.parallel import Group
+from vc_speech.training.resources import out_of_memory
+from vc_speech.training.rows import Row, finite
+from vc_speech.training.stop import Stop
+from vc_speech.training.trackers import Trackers
 
 logger = log.get("train")
 
@@ -33,26 +35,12 @@ logger = log.get("train")
 # scale of its gradients, more.
 BAD_STEPS, BAD_FP16_STEPS = 3, 12
 
-Row = dict[str, Any]
 
+@dataclass
+class CsmProgress(Progress):
+    """``budget`` is how many positions went into a batch, which memory may have lowered."""
 
-class Stop:
-    """Asked by SIGTERM: end after a checkpoint instead of at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGTERM for the length of the block."""
-        before = signal.signal(signal.SIGTERM, self._ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-    def _ask(self, signum: int, frame: FrameType | None) -> None:
-        self.asked = True
+    budget: int = 0
 
 
 @dataclass
@@ -71,8 +59,8 @@ class Run:
     group: Group
     checkpoints: Path
     stop: Stop
-    progress: Progress
-    listener: Listener | None = None
+    progress: CsmProgress
+    listener: CsmListener | None = None
     trackers: Trackers | None = None
 
 
@@ -81,7 +69,7 @@ def resume(run: Run) -> bool:
     found = checkpoint.newest(run.checkpoints)
     if found is None:
         return False
-    run.progress, adapter, states = checkpoint.restore(found, run.group.device)
+    run.progress, adapter, states = checkpoint.restore(found, run.group.device, CsmProgress)
     run.optimizer.load_state_dict(states["optimizer"])
     run.scaler.load_state_dict(states["scaler"])
     set_peft_model_state_dict(run.model.model, adapter)
@@ -205,7 +193,7 @@ def update(run: Run, sums: torch.Tensor) -> Row:
         run.scaler.step(run.optimizer)
     else:
         # With fp16 a gradient too large for it is part of finding the scale.
-        row = {**_finite(row), "skipped": True}
+        row = {**finite(row), "skipped": True}
         level = logger.debug if run.scaler.is_enabled() else logger.warning
         level("step %d left out: its loss or gradient is not a number", row["step"])
     run.scaler.update()
@@ -281,7 +269,7 @@ def mean_losses(
     return sums[0] / frames, sums[1] / (frames * (codebooks - 1))
 
 
-def worn(settings: Settings, progress: Progress) -> bool:
+def worn(settings: Settings, progress: CsmProgress) -> bool:
     """Whether validations, the last one just now, have brought nothing better for too long."""
     if not settings.patience or not progress.rows or "val_loss" not in progress.rows[-1]:
         return False
@@ -308,7 +296,7 @@ def take_best(run: Run) -> None:
     set_peft_model_state_dict(run.model.model, adapter)
 
 
-def halve(progress: Progress, clips: Clips) -> None:
+def halve(progress: CsmProgress, clips: Clips) -> None:
     """Put half as much into a batch from now on; StageError when a clip alone is too much."""
     if progress.budget <= clips.longest:
         raise StageError(
@@ -322,11 +310,6 @@ def halve(progress: Progress, clips: Clips) -> None:
         "out of memory: batches of at most %d positions from now on, more of them in a step",
         progress.budget,
     )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the CPU's allocator, said that it has no more."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def batch_of(model: csm.Csm, packed: Sequence[Drawn]) -> objective.Batch:
@@ -384,14 +367,6 @@ def _samples_due(settings: Settings, step: int) -> bool:
 def _track(run: Run, row: Row) -> None:
     if run.trackers:
         run.trackers.row(row)
-
-
-def _finite(row: Row) -> Row:
-    """JSON has no name for what is not a number."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
 
 
 def _not_a_number(row: Row, bad: int) -> str:

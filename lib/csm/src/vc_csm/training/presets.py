@@ -1,11 +1,11 @@
 """What fits into a GPU: how large a batch, in which precision, quantised or not.
 
 A preset never changes what is learnt from: the clips of a step stay BATCH_SIZE times
-GRADIENT_ACCUMULATION, it only says into how many batches they are cut. On an H100, with random
-weights of CSM-1B's shape and the usual quarter of the depth frames, 32 clips of 10 s took at most
-19.8 GB, 8 took 8.0 GB, and 2 with gradient checkpointing 4.2 GB: 3.9 GB, and half a GB a clip. The
-estimate before the first step says what a run really takes, and a batch that does not fit is
-halved.
+GRADIENT_ACCUMULATION, it only says into how many batches they are cut. On an H100 held to each
+card's memory, with random weights of CSM-1B's shape and the usual quarter of the depth frames, 32
+clips of 10 s took at most 20.0 GB, 24 took 16.0, 8 took 8.1, and 2 with gradient checkpointing 4.2:
+3.9 GB, and half a GB a clip; 64 at once were not run. The estimate before the first step says what
+a run really takes, and a batch that does not fit is halved.
 """
 
 from dataclasses import dataclass

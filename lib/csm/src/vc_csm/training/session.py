@@ -13,26 +13,17 @@ from vc_core.errors import InputError, StageError
 from vc_csm import codes, csm
 from vc_csm.codes import CodecInfo
 from vc_csm.options import FAMILY, CsmTraining
-from vc_csm.training import (
-    adapter,
-    backends,
-    checkpoint,
-    checks,
-    choice,
-    data,
-    fused,
-    loop,
-    parallel,
-    presets,
-)
-from vc_csm.training.checkpoint import Progress
+from vc_csm.training import adapter, backends, checks, data, fused, loop, presets
 from vc_csm.training.data import Clips
-from vc_csm.training.listening import Listener
-from vc_csm.training.parallel import Group
+from vc_csm.training.listening import CsmListener
 from vc_csm.training.presets import Preset
 from vc_csm.training.settings import Settings
-from vc_csm.training.trackers import Trackers
 from vc_speech import pretrained
+from vc_speech.training import checkpoint, choice, parallel
+from vc_speech.training.parallel import Group
+from vc_speech.training.resources import out_of_memory, span
+from vc_speech.training.stop import Stop
+from vc_speech.training.trackers import Trackers
 from vc_speech.tts import TrainingJob
 
 logger = log.get("train")
@@ -59,13 +50,13 @@ def run(job: TrainingJob) -> dict[str, Any] | None:
         group = Group(device)
         if not group.first:
             parallel.follow_parent()
-        stop = loop.Stop()
+        stop = Stop()
         with stop.listening():
             return _run(job, training, group, stop)
 
 
 def _run(
-    job: TrainingJob, training: CsmTraining, group: Group, stop: loop.Stop
+    job: TrainingJob, training: CsmTraining, group: Group, stop: Stop
 ) -> dict[str, Any] | None:
     clips, codec = codes.read(job.prepared)
     # Subnormal numbers slow CPUs down and change nothing.
@@ -205,7 +196,7 @@ def run_of(
     settings: Settings,
     group: Group,
     place: Path,
-    stop: loop.Stop,
+    stop: Stop,
     budget: int,
 ) -> loop.Run:
     """Everything a run needs, and who listens, in the first process, if somebody does."""
@@ -213,7 +204,7 @@ def run_of(
     if not clips.validation:
         logger.warning("no validation clips: the last step's adapter is kept, whatever it learnt")
     elif group.first and settings.samples:
-        listener = Listener(
+        listener = CsmListener(
             model,
             clips,
             settings.samples,
@@ -237,7 +228,7 @@ def run_of(
         group=group,
         checkpoints=place,
         stop=stop,
-        progress=Progress(budget=budget),
+        progress=loop.CsmProgress(budget=budget),
         listener=listener,
     )
 
@@ -250,7 +241,7 @@ def check(run: loop.Run) -> None:
             estimate = checks.estimate(run.model, run.clips, run.settings, run.progress.budget)
             short = False
         except RuntimeError as error:
-            if not loop.out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             run.model.model.zero_grad()
             short = True
@@ -261,7 +252,7 @@ def check(run: loop.Run) -> None:
     logger.info(
         "self-tests passed; about %s for %d steps at %.0f frames/s, without spoken samples; "
         "%.1f GB of memory",
-        *(_span(estimate.seconds / run.group.size), run.settings.max_steps),
+        *(span(estimate.seconds / run.group.size), run.settings.max_steps),
         *(estimate.frames_a_second * run.group.size, estimate.memory_gb),
     )
 
@@ -317,6 +308,8 @@ def write(job: TrainingJob, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:
         **_notice(model),
         "voice": job.voice,
         "consent": job.consent,
+        # Whose judgement chose the checkpoint; it must not be the one that scores the voice.
+        "encoder": job.encoder if run.listener else "",
         "letters_a_second": clips.letters_a_second(),
         "settings": settings.model_dump(),
         **figures,
@@ -374,10 +367,3 @@ def _memory_gb(device: str) -> float | None:
     if not device.startswith("cuda"):
         return None
     return torch.cuda.get_device_properties(device).total_memory / 2**30
-
-
-def _span(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

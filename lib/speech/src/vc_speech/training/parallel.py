@@ -1,7 +1,7 @@
-"""Several processes that train one adapter together, one a GPU, on one machine.
+"""Several processes that train one model together, one a GPU, on one machine.
 
 Every process holds the whole model and learns from its share of each step's batches; the
-gradients of the adapter, which are small, are summed once a step. The first process alone
+gradients, few where an adapter is trained, are summed once a step. The first process alone
 validates, writes and speaks to the user.
 """
 

@@ -1,13 +1,12 @@
 """Which checkpoint becomes the voice, and when no better one is to be expected."""
 
 from collections.abc import Sequence
-from typing import Any
+
+from vc_speech.training.rows import Row
 
 # How much worse than the best of the run a checkpoint may be understood, and stop by itself.
 WER_SLACK = 0.05
 STOP_SLACK = 0.10
-
-Row = dict[str, Any]
 
 
 def eligible(validations: Sequence[Row]) -> list[Row]:

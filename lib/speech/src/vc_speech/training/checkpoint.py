@@ -7,15 +7,18 @@ import json
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from vc_core import files, log
+from vc_speech.training.rows import Row
 
 logger = log.get("train")
+
+Tensors = dict[str, torch.Tensor]
 
 # torch and safetensors have names of their own for what the system refused.
 UNWRITABLE = (OSError, RuntimeError, SafetensorError)
@@ -25,26 +28,28 @@ UNWRITABLE = (OSError, RuntimeError, SafetensorError)
 class Progress:
     """How far a run has come: steps done, its logged rows.
 
-    ``seconds`` counts those of earlier sittings too. ``budget`` is how many positions went into a
-    batch, which memory may have lowered.
+    ``seconds`` counts those of earlier sittings too. A family with more to remember adds fields
+    that have defaults, which JSON can hold.
     """
 
     step: int = 0
     seconds: float = 0.0
-    budget: int = 0
-    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    rows: list[Row] = dataclasses.field(default_factory=list)
 
     @property
-    def validations(self) -> list[dict[str, Any]]:
+    def validations(self) -> list[Row]:
         """The rows with a validation loss."""
         return [row for row in self.rows if "val_loss" in row]
 
 
-def save(folder: Path, progress: Progress, adapter: dict[str, Any], states: Any) -> Path | None:
+P = TypeVar("P", bound=Progress)
+
+
+def save(folder: Path, progress: Progress, adapter: Tensors, states: Any) -> Path | None:
     """Write ``folder/step-000100``, then remove the older ones.
 
-    ``states`` are the state dicts of optimizer and scaler. A full disk costs this checkpoint,
-    not the run: None, and the one before stays.
+    ``adapter`` is what is learnt, tensors by name; ``states`` are the state dicts of optimizer and
+    scaler. A full disk costs this checkpoint, not the run: None, and the one before stays.
     """
     place = folder / f"step-{progress.step:06d}"
     try:
@@ -67,14 +72,17 @@ def newest(folder: Path) -> Path | None:
     return max(folder.glob("step-*"), default=None, key=lambda place: place.name)
 
 
-def restore(place: Path, device: str) -> tuple[Progress, dict[str, Any], Any]:
-    """Read a checkpoint: the progress, the adapter's state, and the states it was saved with."""
-    progress = Progress(**files.read_json(place / "progress.json"))
+def restore(place: Path, device: str, kind: type[P]) -> tuple[P, Tensors, Any]:
+    """Read a checkpoint: the progress, the adapter's state, and the states it was saved with.
+
+    ``kind`` is the class of the progress; the states come to ``device``, the adapter to the CPU.
+    """
+    progress = kind(**files.read_json(place / "progress.json"))
     states = torch.load(place / "states.pt", map_location=device, weights_only=True)
     return progress, load_file(place / "adapter.safetensors"), states
 
 
-def keep(folder: Path, step: int, adapter: dict[str, Any], steps: Collection[int]) -> None:
+def keep(folder: Path, step: int, adapter: Tensors, steps: Collection[int]) -> None:
     """Store a step's adapter as one that may be chosen; of the others keep ``steps`` alone."""
     if step in steps:
         place = _candidate(folder, step)
@@ -88,7 +96,7 @@ def keep(folder: Path, step: int, adapter: dict[str, Any], steps: Collection[int
             place.unlink()
 
 
-def stored(folder: Path, step: int) -> dict[str, torch.Tensor] | None:
+def stored(folder: Path, step: int) -> Tensors | None:
     """The adapter stored for a step, or None."""
     place = _candidate(folder, step)
     return load_file(place) if place.is_file() else None

@@ -1,0 +1,1 @@
+"""What training is, whatever the family: going on, choosing, listening, following, recording."""

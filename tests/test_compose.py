@@ -86,8 +86,8 @@ def test_a_command_is_told_every_value_and_each_from_its_home() -> None:
     assert {"--model=small", "--max-disagreement=0.25", "--language=de"} <= set(words)
     assert not any("device" in word for word in words)
     assert said("transcribe", how=True, transcribe={"device": "cpu"}) == ["--device=cpu"]
-    curated = said("curate", models={"speaker_encoder": "package:resemblyzer"})
-    assert {"--encoder=package:resemblyzer", "--licence=", "--no-rejected"} <= set(curated)
+    curated = said("curate", models={"speaker_encoder": "hub:somebody/xvector"})
+    assert {"--encoder=hub:somebody/xvector", "--licence=", "--no-rejected"} <= set(curated)
     assert "--encoder=package:campplus" in said("segment")
 
 
@@ -105,6 +105,20 @@ def test_who_counts_the_word_errors_is_the_transcriber_if_nobody_else_is_named()
     assert "--whisper=small" in said("evaluate", models={"transcriber": "small"})
     models = {"transcriber": "small", "judge": "medium"}
     assert "--whisper=medium" in said("evaluate", models=models)
+
+
+def test_who_judges_the_voice_is_never_the_encoder_that_training_uses() -> None:
+    words = said("evaluate")
+    assert {"--judge-encoder=package:resemblyzer", "--encoder=package:campplus"} <= set(words)
+    assert not [word for word in said("train") if "judge" in word]
+    for name, other in (("resemblyzer", "campplus"), ("campplus", "resemblyzer")):
+        both = {"speaker_encoder": f"package:{name}", "judge_encoder": f"package:{name}"}
+        told = error(models=both)
+        assert told.startswith("config: models.judge_encoder and models.speaker_encoder are both")
+        assert told.endswith(f"name another as models.judge_encoder, such as package:{other}")
+    assert "are both" in error(models={"speaker_encoder": "package:resemblyzer"})
+    swapped = {"speaker_encoder": "package:resemblyzer", "judge_encoder": "package:campplus"}
+    assert "--judge-encoder=package:campplus" in said("evaluate", models=swapped)
 
 
 def test_what_travels_by_the_environment_stands_on_no_command_line() -> None:
@@ -137,9 +151,13 @@ def test_environment_variables_are_those_that_options_name() -> None:
         *[
             (f"train.{name}", f"train.csm.{name}")
             for name in (
-                "lora_r", "lora_alpha", "lora_dropout", "targets", "depth_fraction", "schedule",
-                "warmup_steps", "backend", "preset", "precision", "quantize",
+                "lora_alpha", "lora_dropout", "targets", "depth_fraction", "schedule", "backend",
+                "preset", "quantize",
             )
+        ],
+        *[
+            (f"train.{name}", f"train.csm.{name} or train.kokoro.{name}")
+            for name in ("lora_r", "warmup_steps", "precision")
         ],
         ("synthesize.tts", "models.family"),
         ("synthesize.temperature", "speech.csm.temperature"),

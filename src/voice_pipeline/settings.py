@@ -18,6 +18,9 @@ from voice_pipeline.parts import KINDS
 from voice_pipeline.section import fields
 from voice_pipeline.stages import find_root
 
+# Encoders that come with the project, to tell of in a message.
+JUDGES = ("package:resemblyzer", "package:campplus")
+
 
 def load(
     path: Path | None = None,
@@ -55,8 +58,24 @@ def resolve(
     except ValidationError as error:
         raise ConfigError(faults.explain(error, model)) from None
     if not within:
+        _check_judge(made)
         _check_commands(made)
     return made
+
+
+def _check_judge(config: PipelineConfig) -> None:
+    """Refuse a judge that is a party: what a voice is chosen by flatters it.
+
+    Raises ConfigError.
+    """
+    judge, party = "models.judge_encoder", "models.speaker_encoder"
+    name = config.at(judge)
+    if name == config.at(party):
+        other = next(x for x in JUDGES if x != name)
+        raise ConfigError(
+            f"config: {judge} and {party} are both {name!r}: what clips and checkpoint are chosen "
+            f"by must not judge the voice; name another as {judge}, such as {other}"
+        )
 
 
 def _check_commands(config: PipelineConfig) -> None:

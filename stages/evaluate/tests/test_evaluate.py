@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,17 @@ from pyarrow import parquet
 
 from vc_core import manifests
 from vc_core.audio import ENGINE_RATE, TTS_RATE
+from vc_core.dataset import DatasetClip
 from vc_core.errors import InputError
-from vc_csm import csm
-from vc_csm.options import FAMILY
-from vc_evaluate import cli, data
-from vc_speech import judge, watermark, whisper
+from vc_core.speaking import Family, Limits, Speaking, Training, Variant
+from vc_csm import csm, mimi
+from vc_csm.family import CSM
+from vc_csm.options import FAMILY, CsmSpeaking
+from vc_evaluate import cli, data, evaluation
+from vc_evaluate.options import EvaluateOptions
+from vc_speech import encoders, judge, watermark, whisper
 from vc_speech.judge import Verdict
+from vc_speech.tts import Request, Said
 
 ROOT = Path(__file__).parents[3]
 MODEL = Path(os.environ.get("VOICE_CLONE_TEST_CSM", ROOT / "models" / "csm-micro"))
@@ -139,11 +145,34 @@ def test_scores_are_in_range(evaluated: Inputs) -> None:
         assert 0 <= variant["stop_rate"] <= 1
         assert variant["real_time_factor"] is None or variant["real_time_factor"] > 0
         assert len(variant["items"]) == 2
+        assert -1 <= variant["training_similarity"] <= 1
+        assert variant["place"] is None
         assert variant["similarity"] == pytest.approx(
             np.mean([item["similarity"] for item in variant["items"]]), abs=1e-3
         )
     assert told["floor"]["count"] == 3
     assert told["floor"]["wer"] is None
+    assert told["judge_encoder"] == "package:resemblyzer"
+    assert told["training_encoder"] == "package:campplus"
+    assert told["scale"] is None
+    assert told["notes"] == ["No place on the scale: no voice comes with Sesame CSM."]
+
+
+@with_model
+def test_copies_are_the_clips_through_the_codec(evaluated: Inputs) -> None:
+    told = evaluated.scores()
+    assert told["copies"]["count"] == 2
+    assert told["copies"]["wer"] is not None
+    clips, _ = data.choose_texts(evaluated.dataset, 2)
+    request = Request(str(MODEL), "", "cpu", None, "", CsmSpeaking.model_validate({}))
+    copies = CSM.copies(request, clips)
+    for copy, clip in zip(copies, clips, strict=True):
+        assert copy.dtype == np.float32
+        assert len(copy) == len(clip.samples)
+    codec = mimi.load(str(MODEL), "cpu")
+    again = mimi.decode(codec, mimi.encode(codec, clips[0].samples))
+    np.testing.assert_array_equal(copies[0], again[: len(copies[0])])
+    assert CSM.stock(request) == {}
 
 
 @with_model
@@ -216,6 +245,7 @@ def test_validation_stands_in_for_an_empty_test_split(
         "The test split is empty",
         "No training clip",
         "No floor",
+        "No place on the scale",
     ]
     assert sorted(path.name for path in speech.iterdir()) == ["base", "lora"]
 
@@ -308,6 +338,193 @@ class _Alike:
 
     def embed(self, _: object) -> np.ndarray:
         return np.array([1.0, 0.0], dtype=np.float32)
+
+
+SINES = Family(
+    "sines", "Pure Sines", Training, Speaking, Limits(clip_seconds=30.0),
+    (
+        Variant("stock", "Nearest", adapter=False, stock=True),
+        Variant("silence", "Silence", adapter=False),
+        Variant("own", "Learnt", adapter=True),
+    ),
+)  # fmt: skip
+VOICES = {"low": 150.0, "mid": 280.0, "high": 900.0}  # Hz
+
+
+class _Sines:
+    """A family whose voices are pitches; what it has learnt is to speak at 230 Hz."""
+
+    family = SINES
+
+    def __init__(self, voices: Mapping[str, float], copies: bool = True) -> None:
+        self.voices = voices
+        self.asked: list[Request] = []
+        self._copies = copies
+
+    def stock(self, request: Request) -> dict[str, list[np.ndarray]]:
+        self.asked.append(request)
+        return {name: [tone(hertz)] * 2 for name, hertz in self.voices.items()} | {"mute": []}
+
+    def compared(
+        self, request: Request, variants: Sequence[Variant]
+    ) -> Iterator[tuple[Variant, Any]]:
+        self.asked.append(request)
+        # Those with the adapter first, as a family is free to.
+        for variant in sorted(variants, key=lambda variant: not variant.adapter):
+            hertz = 230.0 if variant.adapter else 0.0
+            yield variant, _Sine(self.voices[request.stock_voice] if variant.stock else hertz)
+
+    def copies(self, request: Request, clips: Sequence[DatasetClip]) -> list[np.ndarray]:
+        return [tone(205.0) for _ in clips] if self._copies else []
+
+
+@dataclass(frozen=True)
+class _Sine:
+    hertz: float
+    rate: int = TTS_RATE
+    device: str = "cpu"
+
+    def speak(self, texts: Sequence[str], seeds: Sequence[int]) -> list[Said]:
+        return [Said(tone(self.hertz), 1, True) for _ in texts]
+
+
+def tone(hertz: float) -> np.ndarray:
+    """Less than half a second, so that no watermark alters it."""
+    time = np.arange(round(0.4 * TTS_RATE)) / TTS_RATE
+    return np.asarray(0.2 * np.sin(2 * np.pi * hertz * time), dtype=np.float32)
+
+
+class _Pitch:
+    """An encoder: a sine's pitch is an angle."""
+
+    def __init__(self, hertz_a_radian: float) -> None:
+        self._scale = hertz_a_radian
+
+    def embed(self, samples: np.ndarray) -> np.ndarray:
+        spectrum = np.abs(np.fft.rfft(samples))
+        hertz = np.argmax(spectrum) * ENGINE_RATE / len(samples)
+        return np.array([np.cos(hertz / self._scale), np.sin(hertz / self._scale)], np.float32)
+
+
+Evaluate = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def pitches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+    """Evaluates sines; the target is a sine of 200 Hz, the held-out clips are of 210 Hz."""
+    loaded = []
+
+    def load(name: str, device: str = "cpu") -> _Pitch:
+        loaded.append(name)
+        return _Pitch({"ears": 600.0, "friend": 2000.0}[name])
+
+    monkeypatch.setattr(encoders, "load", load)
+    monkeypatch.setattr(whisper, "load", lambda *_: _Deaf())
+    write_split(tmp_path / "dataset", "train", [("One.", tone(200.0))])
+    write_split(tmp_path / "dataset", "test", [("Two.", tone(210.0)), ("Three.", tone(210.0))])
+    soundfile.write(tmp_path / "reference.wav", tone(200.0), TTS_RATE)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "training.json").write_text('{"encoder": "friend"}')
+
+    def evaluate(model: Any, names: str = "stock silence own") -> dict[str, Any]:
+        loaded.clear()
+        request = Request(
+            "toy", str(tmp_path / "adapter"), "cpu", tmp_path / "reference.wav", "",
+            Speaking.model_validate({}),
+        )  # fmt: skip
+        told = {"base_model": "toy", "judge_encoder": "ears", "encoder": "another"}
+        evaluation.run(
+            tmp_path / "dataset",
+            model,
+            request,
+            [variant for variant in SINES.variants if variant.name in names.split()],
+            [],
+            EvaluateOptions.model_validate(told),
+            output=tmp_path / "scores.json",
+            folder=tmp_path / "evaluation",
+        )
+        assert sorted(loaded) == ["ears", "friend"], "each is loaded once"
+        scores: dict[str, Any] = json.loads((tmp_path / "scores.json").read_text())
+        return scores
+
+    return evaluate
+
+
+def test_the_nearest_stock_voice_is_0_and_the_speakers_own_clips_are_1(pitches: Evaluate) -> None:
+    model = _Sines(VOICES)
+    scores = pitches(model)
+    assert [request.language for request in model.asked] == ["en", "en"]
+    assert [request.stock_voice for request in model.asked] == ["", "low"]
+    scale = scores["scale"]
+    assert list(scale["ranked"]) == ["low", "mid", "high"]
+    assert (scale["zero_is"], scale["stock_voice"]) == ("the stock voice low", "low")
+    assert scale["zero"] == scores["variants"]["stock"]["similarity"]
+    assert scale["one"] == scores["ceiling"]["similarity"]
+    assert list(scores["variants"]) == ["stock", "silence", "own"]
+    assert (scores["before"], scores["after"]) == ("stock", "own")
+    rows = {**scores["variants"], "ceiling": scores["ceiling"], "copies": scores["copies"]}
+    for row in rows.values():
+        way = (row["similarity"] - scale["zero"]) / (scale["one"] - scale["zero"])
+        assert row["place"] == pytest.approx(way, abs=1e-3)
+    assert (rows["stock"]["place"], rows["ceiling"]["place"]) == (0.0, 1.0)
+    assert rows["silence"]["place"] < 0 < rows["own"]["place"] < 1 < rows["copies"]["place"]
+    # The friend, who hears less of a difference, says so beside.
+    assert scores["training_encoder"] == "friend"
+    assert rows["own"]["similarity"] < rows["own"]["training_similarity"] < 1
+    assert scores["copies"]["count"] == 2
+    assert scores["notes"] == ["No floor: no recordings were given with --vocals and --segments."]
+
+
+@pytest.mark.parametrize(
+    ("voices", "names", "note"),
+    [
+        (VOICES, "silence own", "no stock voice is among the variants that speak"),
+        ({}, "stock silence own", "no voice for language 'en' comes with the base model"),
+        ({"twin": 203.0}, "stock own", "to the judge the speaker's own clips"),
+    ],
+)
+def test_without_a_scale_there_is_no_place_and_a_note(
+    pitches: Evaluate, voices: dict[str, float], names: str, note: str
+) -> None:
+    scores = pitches(_Sines(voices, copies=False), names)
+    assert f"No place on the scale: {note}" in scores["notes"][-1]
+    rows = [*scores["variants"].values(), scores["ceiling"]]
+    assert [row["place"] for row in rows] == [None] * len(rows)
+    assert (scores["scale"] is not None) is ("twin" in voices)
+    assert scores["before"] == ("stock" if "twin" in voices else "silence")
+    assert "copies" not in scores
+
+
+def test_a_stock_voice_that_there_is_not_cannot_speak_alone(pitches: Evaluate) -> None:
+    with pytest.raises(InputError, match=r"no voice for language 'en'.*other --variants"):
+        pitches(_Sines({}), "stock")
+
+
+@pytest.mark.parametrize(
+    ("told", "options", "said"),
+    [
+        ('{"encoder": "package:resemblyzer"}', [], "package:resemblyzer chose the checkpoint"),
+        ('{"encoder": ""}', ["--encoder=package:resemblyzer"], "training uses package:resemblyzer"),
+        ("{}", ["--judge-encoder=package:campplus"], "--encoder: training uses package:campplus"),
+    ],
+)
+@with_model
+def test_the_encoder_that_training_used_must_not_judge(
+    made: Inputs,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    told: str,
+    options: list[str],
+    said: str,
+) -> None:
+    (tmp_path / "training.json").write_text(told)
+    output = tmp_path / "out" / "scores.json"
+    command = made.command(f"--adapter={tmp_path}", f"--output={output}", *options)
+    assert cli.main(command) == 3
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and said in lines[0]
+    assert "name another speaker encoder as --judge-encoder (models.judge_encoder)" in lines[0]
+    assert not output.parent.exists()
 
 
 def test_nothing_said_counts_as_all_words_missing() -> None:

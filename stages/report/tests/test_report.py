@@ -171,8 +171,8 @@ def results(tmp_path: Path) -> Path:
         file = f"{name.replace('+', '-')}/000.wav"
         tone(voice / "evaluation" / file, 1.25)
         item = {
-            "text": EVIL, "file": file, "similarity": 0.6, "wer": 1.5, "dnsmos": 2.0,
-            "stopped": True, "seconds": 1.25, "heard": "",
+            "text": EVIL, "clip": "talk-0001", "file": file, "similarity": 0.6, "wer": 1.5,
+            "dnsmos": 2.0, "stopped": True, "seconds": 1.25, "heard": "",
         }  # fmt: skip
         variants[name] = {
             "title": title, "similarity": 0.6, "similarity_ci": [0.5, 0.7], "wer": 1.5,
@@ -201,7 +201,8 @@ def test_players_hold_the_audio_of_the_tree(results: Path) -> None:
     sounds = make(results).sounds()
     assert [rate for _, rate in sounds] == [RATE] * len(sounds)
     seconds = [len(samples) / rate for samples, rate in sounds]
-    assert seconds == pytest.approx([3.0, 2.0, 1.5, 0.7, 1.25, 1.25, 1.25, 1.25, 1.0], abs=0.06)
+    top, rest = [1.25, 1.25, 2.0], [3.0, 2.0, 1.5, 0.7, 1.25, 1.25, 1.25, 1.25, 1.0]
+    assert seconds == pytest.approx(top + rest, abs=0.06)
     for samples, rate in sounds:
         assert samples.ndim == 1
         spectrum = np.abs(np.fft.rfft(samples))
@@ -396,6 +397,78 @@ def test_scores_that_name_no_variants_to_compare_are_shown(results: Path) -> Non
     assert [x for x in made.named("td") if x.get("data-label") == "base+context"]
 
 
+def judged(results: Path) -> None:
+    """Let the scores be those of a family with stock voices, whose checkpoint was chosen."""
+    path = results / "ada/scores.json"
+    told = json.loads(path.read_text())
+    told |= {
+        "judge_encoder": "package:ears", "training_encoder": "package:<friend>",
+        "copies": {"similarity": 0.82, "training_similarity": 0.93, "wer": 0.04, "place": 0.95},
+        "scale": {
+            "zero": 0.6, "zero_is": "the stock voice bella", "one": 0.85,
+            "one_is": "the speaker's own held-out clips", "stock_voice": "bella",
+        },
+    }  # fmt: skip
+    told["variants"]["base"] |= {"title": "Stock", "place": 0.0, "training_similarity": 0.41}
+    told["variants"]["lora"] |= {"similarity": 0.8, "place": 0.8, "training_similarity": 0.91}
+    told["ceiling"] |= {"place": 1.0, "training_similarity": 0.95}
+    told["floor"] |= {"place": -0.4, "training_similarity": 0.2}
+    put(path, told)
+
+
+def test_before_after_and_the_speaker_stand_side_by_side(results: Path) -> None:
+    first = make(results).named("audio")[:3]
+    titles = [str(player["aria-label"]).split(":")[:2] for player in first]
+    assert titles[0] == ["Before", " Base"] and titles[1] == ["After", " LoRA"]
+    assert str(first[2]["aria-label"]) == f"The speaker: {EVIL}"
+    judged(results)
+    made = make(results)
+    assert str(made.named("audio")[0]["aria-label"]).startswith("Before: Stock (bella): ")
+    assert "The speaker A recording, held out from training" in made.words
+    # Nobody knows where the clip lies: what was spoken is there all the same.
+    (results / "ada/clips/talk/metadata.jsonl").unlink()
+    assert "The speaker A recording" not in make(results).words
+
+
+def test_places_stand_on_a_scale_that_is_told_in_words(results: Path) -> None:
+    assert "nearest stock voice" not in make(results).words, "there is none in this run"
+    judged(results)
+    made = make(results)
+    for said in (
+        "Place: 0 = nearest stock voice, 1 = the speaker's own clips",
+        "0 is the stock voice bella, which of all the base model's voices",
+        "LoRA stands at 0.80.",
+        "0.00→0.80",
+    ):
+        assert said in made.words
+    assert "of the way from floor to ceiling" not in made.words
+    (chart,) = [x for x in made.named("svg") if "Similarity" in str(x["aria-label"])]
+    assert "0 = nearest stock voice 0.60" in str(chart["aria-label"])
+    assert "1 = the speaker's own clips 0.85" in str(chart["aria-label"])
+    assert "Copies of the clips 0.82" in str(chart["aria-label"])
+
+
+def test_both_encoders_are_named_with_what_each_is_for(results: Path) -> None:
+    judged(results)
+    words = make(results).words
+    assert "package:ears judges: nothing was chosen by it" in words
+    assert "package:<friend> chose the clips; its similarity stands beside" in words
+    told = {"kept_step": 15, "encoder": "package:<friend>"}
+    put(results / "ada/adapter/training.json", told)
+    made = make(results)
+    assert "package:<friend> chose clips and checkpoint" in made.words
+    assert "Similarity is by package:<friend>, which so chose the checkpoint" in made.words
+
+
+def test_score_table_has_the_variants_copies_ceiling_and_floor_in_order(results: Path) -> None:
+    judged(results)
+    made = make(results)
+    table = re.search(r"Figure (.*?) Place on the scale", made.words)
+    assert table and table[1] == "Stock Base + context LoRA LoRA + context Copies Ceiling Floor"
+    row = re.search(r"Similarity by training's encoder.*? not to judge by\.(.*?)Word", made.words)
+    assert row and row[1].split() == ["0.41", "–", "0.91", "–", "0.93", "0.95", "0.20"]
+
+
 def test_stages_stand_in_the_order_of_the_workflow(results: Path) -> None:
     """A stage that somebody adds has its place, too, and one without a place is the last."""
     source = results.parent / "work/ada/talk"
@@ -476,7 +549,7 @@ def test_checkpoints_that_were_listened_to_are_a_table(results: Path) -> None:
 
 
 def test_number_of_clip_players_is_bounded(results: Path) -> None:
-    assert len(make(results, "--clips-per-voice", "1").named("audio")) == 8
+    assert len(make(results, "--clips-per-voice", "1").named("audio")) == 11
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,15 @@ SpeakerEncoderName = Annotated[
     ),
     Home("models.speaker_encoder"),
 ]
+JudgeEncoderName = Annotated[
+    NonEmpty,
+    Field(
+        default="package:resemblyzer",
+        description="Speaker encoder that judges the finished voice; never the one that training "
+        "uses.",
+    ),
+    Home("models.judge_encoder"),
+]
 OverlapModelName = Annotated[
     NonEmpty,
     Field(

@@ -119,13 +119,15 @@ class Variant:
     """One way in which a family speaks when it is scored.
 
     ``adapter`` tells whether it speaks with what was learnt, ``context`` whether the reference
-    steers it. ``title`` is what people read.
+    steers it, ``stock`` whether it speaks with the voice of the base model that the judge finds
+    most like the target. ``title`` is what people read.
     """
 
     name: str
     title: str
     adapter: bool
     context: bool = False
+    stock: bool = False
 
 
 def _none(config: Mapping[str, Any]) -> bool:

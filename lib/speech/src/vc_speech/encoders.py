@@ -84,10 +84,10 @@ class CamPlusPlus:
         module = models.module_at(Path(folder) / "camplusplus.py")
         weights = torch.load(Path(folder) / CAMPPLUS_WEIGHTS, "cpu", weights_only=True)
         size = len(weights["xvector.dense.linear.weight"])
-        self._network = module.CAMPPlus(feat_dim=MEL_BANDS, embedding_size=size)
-        self._network.load_state_dict(weights)
+        self.network = module.CAMPPlus(feat_dim=MEL_BANDS, embedding_size=size)
+        self.network.load_state_dict(weights)
         self._device = devices.choose(device)
-        self._network.eval().to(self._device)
+        self.network.eval().to(self._device)
 
     def embed(self, samples: Samples) -> Vector:
         """One unit vector [192]; audio shorter than a quarter of a second is repeated."""
@@ -116,7 +116,7 @@ class CamPlusPlus:
         # Channels differ between recordings by a constant in the log spectrum.
         centred = features - features.mean(axis=1, keepdims=True)
         with torch.inference_mode(), one_thread():
-            made = self._network(torch.from_numpy(centred).to(self._device))
+            made = self.network(torch.from_numpy(centred).to(self._device))
         return _unit(made.cpu().numpy())
 
 

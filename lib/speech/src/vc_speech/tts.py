@@ -55,7 +55,8 @@ class Request:
 
     ``base_model`` and ``adapter`` are folders or Hub ids, "" for no adapter; ``device`` is auto,
     cpu or cuda. ``context_audio`` is speech that steers the voice, ``context_text`` what is said
-    in it, "" for what the .json beside it says.
+    in it, "" for what the .json beside it says. ``language`` is what is spoken, an ISO 639 code.
+    ``stock_voice`` names the voice that the variants marked ``stock`` speak with.
     """
 
     base_model: str
@@ -64,6 +65,8 @@ class Request:
     context_audio: Path | None
     context_text: str
     speaking: Speaking
+    language: str = "en"
+    stock_voice: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,20 @@ class SpeakingModel(Protocol):
         """The request's voice in each of the family's ``variants``, one after another.
 
         Each is to be used before the next one is asked for: they may share one model. The context
-        of the request goes to those variants that have one.
+        of the request goes to those variants that have one, its stock voice to those marked so.
+        """
+
+    def stock(self, request: Request) -> Mapping[str, Sequence[Samples]]:
+        """Speech of every voice that comes with the base model, by name, at 24 kHz.
+
+        The same few sentences each, in the request's language; {} where no voice comes with it.
+        """
+
+    def copies(self, request: Request, clips: Sequence[DatasetClip]) -> list[Samples]:
+        """Each clip as the model with its adapter says it again, at 24 kHz: what it can reach.
+
+        What the model has to foretell otherwise, such as pitch and timing, is the clip's own. []
+        where the family knows no such thing.
         """
 
 

@@ -1,8 +1,12 @@
-"""The evaluation: every variant speaks every text, real speech gives ceiling and floor."""
+"""The evaluation: every variant speaks every text, real speech gives ceiling and floor.
+
+Similarity is the judge's, an encoder by which nothing was chosen; that of the encoder which
+training used stands beside it.
+"""
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,11 @@ from vc_core.audio import TTS_RATE
 from vc_core.dataset import DatasetClip
 from vc_core.manifests import spread
 from vc_core.speaking import Variant
-from vc_evaluate import data
+from vc_evaluate import data, panel, scale
 from vc_evaluate.options import EvaluateOptions
+from vc_evaluate.panel import Likeness, Opinion, Panel, figures
 from vc_speech import encoders, label, watermark, whisper
-from vc_speech.judge import Judge, Verdict, means
+from vc_speech.judge import Judge
 from vc_speech.tts import Request, SpeakingModel, Voice
 
 TARGET_CLIPS = 24  # enough for a centroid that more would not move
@@ -26,9 +31,13 @@ logger = log.get("evaluate")
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One text spoken by one variant; ``file`` is relative to the speech folder."""
+    """One text spoken by one variant; ``file`` is relative to the speech folder.
+
+    ``clip`` is the held-out clip whose text it is, "" where the dataset names none.
+    """
 
     text: str
+    clip: str
     file: str
     similarity: float
     wer: float | None
@@ -53,6 +62,7 @@ def run(
 
     ``recordings`` are separated vocals with their segments, in which other people give the floor.
     """
+    beside = panel.training_encoder(Path(request.adapter), options)
     watermark.check()
     notes: list[str] = []
     texts, split = data.choose_texts(dataset, options.max_texts)
@@ -60,108 +70,130 @@ def run(
         notes.append(
             "The test split is empty: texts come from validation, which chose the adapter."
         )
+    request = dataclasses.replace(request, language=texts[0].language or request.language)
     stretches = data.others(recordings, FLOOR_STRETCHES)
     assert request.context_audio is not None
     reference, _ = audio.read(request.context_audio, TTS_RATE)
-    target = [clip.samples for clip in spread(data.read_split(dataset, "train"), TARGET_CLIPS)]
-    if not target:
+    clips = [clip.samples for clip in spread(data.read_split(dataset, "train"), TARGET_CLIPS)]
+    if not clips:
         notes.append("No training clip: similarity is to the reference recording alone.")
+    target = clips or [reference]
 
     # Whisper's engine sets the threads of the whole process, and a small model takes them back.
     hear = whisper.load(options.whisper, options.device)
-    speaking = model.compared(request, variants)
-    judge = Judge(
-        encoders.load(options.encoder, options.device),
-        hear,
-        target or [reference],
-        texts[0].language,
+    encoder = encoders.load(options.judge_encoder, options.device)
+    taken = scale.choose(model, request, variants, Likeness(encoder, target))
+    speaking = model.compared(taken.request, taken.variants)
+    judges = Panel(
+        Judge(encoder, hear, target, texts[0].language),
+        Likeness(encoders.load(beside, options.device), target),
     )
-    ceiling = [judge.judge(clip.samples, clip.text) for clip in texts]
-    floor = [judge.judge(_stretch(*found), None) for found in stretches]
+    ceiling = [judges.hear(clip.samples, clip.text) for clip in texts]
+    floor = [judges.hear(_stretch(*found), None) for found in stretches]
     if not floor:
         notes.append(f"No floor: {_why_no_floor(recordings)}.")
 
-    spoken: dict[str, Any] = {}
     seed = request.speaking.seed
     with files.atomic_folder(folder) as partial:
-        device = ""
-        for variant, voice in speaking:
-            bench = _Bench(texts, voice, judge, request, partial)
-            spoken[variant.name] = {"title": variant.title, **_variant(variant.name, bench)}
-            device = voice.device
-            logger.info("%s", _line(variant.name, spoken[variant.name]))
-        files.write_json(
-            output,
-            {
-                "voice": texts[0].voice,
-                "texts": len(texts),
-                "split": split,
-                "family": model.family.name,
-                **_compared(variants),
-                "variants": spoken,
-                "ceiling": _figures(ceiling, seed),
-                "floor": _figures(floor, seed) if floor else None,
-                "encoder": options.encoder,
-                "whisper": options.whisper,
-                "base_model": request.base_model,
-                "adapter": request.adapter,
-                "notes": notes,
-            },
-        )
+        bench = _Bench(texts, judges, request, partial)
+        spoken, device = _spoken(speaking, bench)
+        copies = model.copies(taken.request, texts)
+        scores = {
+            "voice": texts[0].voice,
+            "texts": len(texts),
+            "split": split,
+            "family": model.family.name,
+            **_compared(taken.variants),
+            "variants": {one.name: spoken[one.name] for one in taken.variants},
+            **({"copies": figures(_copied(copies, bench), seed)} if copies else {}),
+            "ceiling": figures(ceiling, seed),
+            "floor": figures(floor, seed) if floor else None,
+            "judge_encoder": options.judge_encoder,
+            "training_encoder": beside,
+            "whisper": options.whisper,
+            "base_model": request.base_model,
+            "adapter": request.adapter,
+            "notes": notes,
+        }
+        why = scale.lay(scores, taken)
+        if why:
+            notes.append(f"No place on the scale: {why}.")
+        files.write_json(output, scores)
+    for name, told in spoken.items():
+        if told["place"] is not None:
+            logger.info("%s: place %.2f, where 0 is %s", name, told["place"], taken.zero_is)
     logger.info("wrote %s; what was spoken lies in %s", output, folder)
     return {
         "device": device,
         "texts": len(texts),
         "utterances": len(texts) * len(spoken),
-        "target_clips": len(target),
+        "target_clips": len(clips),
         "floor_stretches": len(floor),
+        "stock_voice": taken.request.stock_voice,
         "similarity": {name: told["similarity"] for name, told in spoken.items()},
+        "place": {name: told["place"] for name, told in spoken.items()},
     }
 
 
 def _compared(variants: Sequence[Variant]) -> dict[str, str | None]:
-    """Which variants a summary compares: the first without the adapter, and the first with it."""
+    """Which variants a summary compares: the base with its stock voice, if it has one, and the
+    first with the adapter."""
+    base = scale.before(variants)
     return {
-        name: next((variant.name for variant in variants if variant.adapter is adapter), None)
-        for name, adapter in (("before", False), ("after", True))
+        "before": base.name if base else None,
+        "after": next((variant.name for variant in variants if variant.adapter), None),
     }
 
 
 @dataclasses.dataclass(frozen=True)
 class _Bench:
-    """What one variant is tried with."""
+    """What every variant is tried with."""
 
     texts: Sequence[DatasetClip]
-    voice: Voice
-    judge: Judge
+    judges: Panel
     request: Request
     folder: Path
 
 
-def _variant(name: str, bench: _Bench) -> dict[str, Any]:
+def _spoken(speaking: Iterable[tuple[Variant, Voice]], bench: _Bench) -> tuple[dict[str, Any], str]:
+    """What is told of every variant by name, and the device on which they spoke."""
+    told: dict[str, Any] = {}
+    device = ""
+    for variant, voice in speaking:
+        told[variant.name] = {"title": variant.title, **_variant(variant.name, voice, bench)}
+        device = voice.device
+        logger.info("%s", _line(variant.name, told[variant.name]))
+    return told, device
+
+
+def _variant(name: str, voice: Voice, bench: _Bench) -> dict[str, Any]:
     """Let one variant speak all texts into the bench's folder; returns its means and items.
 
     Every variant draws by the same seeds, so that they differ by model, not by luck.
     """
-    items, verdicts = [], []
+    items, opinions = [], []
     place = name.replace("+", "-")
     asked = [clip.text for clip in bench.texts]
     seed = bench.request.speaking.seed
     started = time.perf_counter()
-    said = bench.voice.speak(asked, range(seed, seed + len(asked)))
+    said = voice.speak(asked, range(seed, seed + len(asked)))
     took = time.perf_counter() - started
-    heard = log.progress(zip(asked, said, strict=True), desc=name, unit="text", total=len(asked))
-    for number, (text, spoken) in enumerate(heard):
+    heard = log.progress(
+        zip(bench.texts, said, strict=True), desc=name, unit="text", total=len(asked)
+    )
+    for number, (clip, spoken) in enumerate(heard):
         file = f"{place}/{number:03d}.wav"
         (bench.folder / file).parent.mkdir(exist_ok=True)
-        samples = audio.resample(spoken.samples, bench.voice.rate, TTS_RATE)
+        samples = audio.resample(spoken.samples, voice.rate, TTS_RATE)
         marked = watermark.mark(samples, TTS_RATE)
         label.write(bench.folder / file, marked, bench.request.base_model)
-        verdict = bench.judge.judge(marked, text)
-        verdicts.append(verdict)
+        opinion = bench.judges.hear(marked, clip.text)
+        opinions.append(opinion)
+        verdict = opinion.verdict
         items.append(
             Item(
-                text=text,
+                text=clip.text,
+                clip=clip.clip,
                 file=file,
                 similarity=round(verdict.similarity, 4),
                 wer=None if verdict.wer is None else round(verdict.wer, 4),
@@ -173,7 +205,7 @@ def _variant(name: str, bench: _Bench) -> dict[str, Any]:
         )
     seconds = sum(item.seconds for item in items)
     return {
-        **_figures(verdicts, seed),
+        **figures(opinions, seed),
         "stop_rate": round(sum(item.stopped for item in items) / len(items), 4),
         "real_time_factor": round(took / seconds, 4) if seconds else None,
         "items": [dataclasses.asdict(item) for item in items],
@@ -186,8 +218,12 @@ def _stretch(recording: Path, row: Any) -> audio.Samples:
     return audio.resample(samples, rate, TTS_RATE)
 
 
-def _figures(verdicts: Sequence[Verdict], seed: int) -> dict[str, Any]:
-    return dataclasses.asdict(means(verdicts, seed))
+def _copied(copies: Sequence[audio.Samples], bench: _Bench) -> list[Opinion]:
+    """What the judges say of copies of the clips, which are marked as all that a model says."""
+    return [
+        bench.judges.hear(watermark.mark(copy, TTS_RATE), clip.text)
+        for copy, clip in zip(copies, bench.texts, strict=True)
+    ]
 
 
 def _why_no_floor(recordings: Sequence[tuple[Path, Path]]) -> str:

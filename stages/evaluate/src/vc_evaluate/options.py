@@ -16,6 +16,7 @@ class EvaluateOptions(Options):
     base_model: shared.BaseModelName
     family: shared.FamilyName
     whisper: shared.JudgeName
+    judge_encoder: shared.JudgeEncoderName
     encoder: shared.SpeakerEncoderName
     max_texts: Annotated[
         int, Field(default=8, ge=1, description="Test sentences that each variant speaks.")

@@ -1,7 +1,7 @@
 """Charts as SVG that takes its colours from the page, so that they follow light and dark."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,72 +110,109 @@ def loss_curve(rows: Iterable[Mapping[str, Any]]) -> Markup:
     ).format(width, height, told, Markup("").join(parts))
 
 
+SCALE_WIDTH, SCALE_LEFT, SCALE_RIGHT = 600, 170, 76
+BOUND_LINE, VARIANT_LINE = 17, 28  # heights of a line of text
+
+
 def similarity_scale(scores: Mapping[str, Any]) -> Markup:
-    """Each variant's similarity on one scale, with floor and ceiling marked."""
-    shown = [
-        (str(told.get("title") or name), float(told["similarity"]), told.get("similarity_ci"))
-        for name, told in (scores.get("variants") or {}).items()
-        if _finite(told.get("similarity"))
+    """Each variant's similarity on one axis, with the ends of the scale, or floor and ceiling.
+
+    Where there is a scale, each variant's place on it stands at the right.
+    """
+    rows = [
+        *(scores.get("variants") or {}).items(),
+        ("Copies of the clips", scores.get("copies") or {}),
     ]
-    bounds = [
-        (name, float(scores[name]["similarity"]))
-        for name in ("floor", "ceiling")
-        if _finite((scores.get(name) or {}).get("similarity"))
+    shown = [
+        (str(told.get("title") or name), told)
+        for name, told in rows
+        if _finite(told.get("similarity"))
     ]
     if not shown:
         return Markup("")
-    values = [value for _, value, _ in shown] + [value for _, value in bounds]
+    bounds = _bounds(scores)
+    values = [float(told["similarity"]) for _, told in shown] + [value for _, value in bounds]
     low, high = min(0.0, *values), max(1.0, *values)
-    width, left, right, top, gap = 560, 120, 76, 34, 28
-    height = top + gap * len(shown) + 22
+    top = BOUND_LINE * len(bounds) + 18
+    height = top + VARIANT_LINE * len(shown) + 22
 
     def at(value: float) -> float:
-        return left + (value - low) / (high - low) * (width - left - right)
+        return SCALE_LEFT + (value - low) / (high - low) * (SCALE_WIDTH - SCALE_LEFT - SCALE_RIGHT)
 
     parts = []
-    if len(bounds) == 2:
-        ends = sorted(at(value) for _, value in bounds)
+    if len(bounds) > 1:
+        first, last = sorted(at(value) for _, value in bounds[:2])
         parts.append(
             Markup('<rect class="between" x="{:.1f}" y="{}" width="{:.1f}" height="{}"/>').format(
-                ends[0], top - 10, ends[1] - ends[0], gap * len(shown) + 8
+                first, top - 10, last - first, VARIANT_LINE * len(shown) + 8
             )
         )
-    for name, value in bounds:
-        parts.append(
-            Markup(
-                '<line class="bound" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>'
-                '<text x="{0:.1f}" y="{3}" text-anchor="{4}">{5} {6:.2f}</text>'
-            ).format(
-                at(value), top - 10, height - 24, 14, "end" if name == "floor" else "start",
-                name, value,
-            )
-        )  # fmt: skip
-    for row, (label, value, interval) in enumerate(shown):
-        y = top + gap * row + 8
-        if interval:
-            parts.append(
-                Markup('<line class="whisker" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>').format(
-                    at(interval[0]), at(interval[1]), y, y
-                )
-            )
-        parts.append(
-            Markup(
-                '<text x="{0}" y="{1}" text-anchor="end">{2}</text>'
-                '<circle class="dot" cx="{3:.1f}" cy="{4}" r="6"><title>{2}: {5:.3f}</title>'
-                "</circle>"
-            ).format(left - 12, y + 4, label, at(value), y, value)
-        )
+    for row, (name, value) in enumerate(bounds):
+        parts.append(_bound(f"{name} {value:.2f}", at(value), BOUND_LINE * row + 14, height - 24))
+    for row, (label, told) in enumerate(shown):
+        parts.append(_variant(label, told, at, top + VARIANT_LINE * row + 8))
+    if any(_finite(told.get("place")) for _, told in shown):
+        parts.append(_at_the_right("place", top - 14))
     for tick in ticks(low, high):
         parts.append(
             Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{:g}</text>').format(
                 at(tick), height - 6, tick
             )
         )
-    told = "; ".join(f"{label} {value:.2f}" for label, value, _ in shown)
-    told += "".join(f"; {name} {value:.2f}" for name, value in bounds)
+    said = "; ".join(f"{label} {told['similarity']:.2f}" for label, told in shown)
+    said += "".join(f"; {name} {value:.2f}" for name, value in bounds)
     return Markup(
         '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="Similarity: {}">{}</svg>'
-    ).format(width, height, told, Markup("").join(parts))
+    ).format(SCALE_WIDTH, height, said, Markup("").join(parts))
+
+
+def _variant(label: str, told: Mapping[str, Any], at: Callable[[float], float], y: float) -> Markup:
+    """One row: the label, a dot with its interval, the place where there is one."""
+    value, interval, place = (told.get(x) for x in ("similarity", "similarity_ci", "place"))
+    parts = []
+    if interval:
+        parts.append(
+            Markup('<line class="whisker" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>').format(
+                at(interval[0]), at(interval[1]), y, y
+            )
+        )
+    parts.append(
+        Markup(
+            '<text x="{0}" y="{1}" text-anchor="end">{2}</text>'
+            '<circle class="dot" cx="{3:.1f}" cy="{4}" r="6"><title>{2}: {5:.3f}</title>'
+            "</circle>"
+        ).format(SCALE_LEFT - 12, y + 4, label, at(float(value or 0)), y, value)
+    )
+    if _finite(place):
+        parts.append(_at_the_right(f"{place:.2f}", y + 4))
+    return Markup("").join(parts)
+
+
+def _bound(label: str, x: float, y: float, bottom: float) -> Markup:
+    """A line down from its label, which stands on whichever side has more room."""
+    right = x > SCALE_WIDTH / 2
+    return Markup(
+        '<line class="bound" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>'
+        '<text x="{3:.1f}" y="{4}" text-anchor="{5}">{6}</text>'
+    ).format(x, y - 10, bottom, x - 6 if right else x + 6, y, "end" if right else "start", label)
+
+
+def _at_the_right(text: str, y: float) -> Markup:
+    return Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
+        SCALE_WIDTH - 4, y, text
+    )
+
+
+def _bounds(scores: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """What is marked beside the variants: the two ends first, then what lies beneath."""
+    scale = scores.get("scale") or {}
+    ceiling, floor = ((scores.get(name) or {}).get("similarity") for name in ("ceiling", "floor"))
+    found: list[tuple[str, Any]] = [
+        (f"1 = {words.ONE}" if scale else f"ceiling: {words.ONE}", ceiling),
+        (f"0 = {words.ZERO}", scale.get("zero")),
+        (f"floor: {words.OTHERS}", floor),
+    ]
+    return [(name, float(value)) for name, value in found if _finite(value)]
 
 
 def ticks(low: float, high: float) -> list[float]:

@@ -11,6 +11,7 @@ from vc_core.manifests import spread
 from vc_report import charts, failures, players, words
 from vc_report.tree import Run, Voice
 
+COPIES = "Copies"
 MANY = 10  # failures; of more than these only the kinds are told at first sight
 
 
@@ -34,7 +35,7 @@ def render(run: Run, clips_per_voice: int) -> tuple[str, int]:
         advice=failures.advice,
     )
     environment.globals.update(
-        audio=players.data_uri, web=_web, figures=words.FIGURES, reasons=words.REASONS
+        audio=players.data_uri, web=_web, scale=words.SCALE, reasons=words.REASONS
     )
     failed = [failure for voice in run.voices for failure in voice.all_failures()]
     html = environment.get_template("report.html.j2").render(
@@ -51,6 +52,8 @@ def render(run: Run, clips_per_voice: int) -> tuple[str, int]:
 
 
 def _voice(voice: Voice, run: Run, clips_per_voice: int) -> dict[str, Any]:
+    # The speaker encoder that chose the checkpoint, "" where none did.
+    chose = str(voice.training_facts.get("encoder") or "")
     return {
         "voice": voice,
         "family": voice.training_facts.get("family_title") or "",
@@ -64,8 +67,14 @@ def _voice(voice: Voice, run: Run, clips_per_voice: int) -> dict[str, Any]:
         "clips": spread(voice.clips, clips_per_voice),
         "loss_curve": charts.loss_curve(voice.training),
         "training": _training(voice),
-        "scale": charts.similarity_scale(voice.scores or {}),
+        "hear": _hear(voice),
+        "chart": charts.similarity_scale(voice.scores or {}),
+        "scale": (voice.scores or {}).get("scale") or {},
         "gain": _gain(voice.scores),
+        "judges": words.judges(voice.scores or {}),
+        "columns": _columns(voice.scores),
+        "chose": chose,
+        "figures": words.figures(voice.scores or {}, chose),
         "before_after": _before_after(voice),
         "speech": [
             {**row, "path": voice.folder / "speech" / str(row.get("file", ""))}
@@ -123,12 +132,49 @@ def _summary(scores: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _gain(scores: Mapping[str, Any] | None) -> float | None:
-    """How far training comes on the way from floor to ceiling: 0 at the floor, 1 at the ceiling."""
+    """How far training comes on the way from floor to ceiling: 0 at the floor, 1 at the ceiling.
+
+    Where there is a better scale, that is told instead: then this is None.
+    """
+    if (scores or {}).get("scale"):
+        return None
     told = _summary(scores)
     after, floor, ceiling = (told[x].get("similarity") for x in ("after", "floor", "ceiling"))
     if None in (after, floor, ceiling) or ceiling <= floor:
         return None
     return float((after - floor) / (ceiling - floor))
+
+
+def _columns(scores: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any]]]:
+    """The columns of the score table: titles, and what is told of each."""
+    scores = scores or {}
+    titles = _titles(scores)
+    shown = [(titles[name], told) for name, told in (scores.get("variants") or {}).items()]
+    if scores.get("copies"):
+        shown.append((COPIES, scores["copies"]))
+    ends = [(name, scores.get(name.lower()) or {}) for name in ("Ceiling", "Floor")]
+    return [*shown, *ends]
+
+
+def _hear(voice: Voice) -> dict[str, Any]:
+    """The first held-out text as it was said before, after, and by the speaker; {} without one."""
+    scores = voice.scores or {}
+    variants, titles = scores.get("variants") or {}, _titles(scores)
+    stock = (scores.get("scale") or {}).get("stock_voice")
+    shown: list[dict[str, Any]] = []
+    text = clip = ""
+    for when, name in zip(("Before", "After"), _compared(scores), strict=True):
+        item = next(iter((variants.get(name) or {}).get("items") or []), None)
+        if item is None:
+            continue
+        text, clip = str(item.get("text", "")), str(item.get("clip") or "")
+        told = f"{titles[name]} ({stock})" if stock and when == "Before" else titles[name]
+        path = voice.folder / "evaluation" / str(item.get("file"))
+        shown.append({"title": f"{when}: {told}", "path": path, "synthetic": True})
+    own = next((path for row, path in voice.clips if row.clip == clip), None)
+    if own:
+        shown.append({"title": "The speaker", "path": own, "synthetic": False})
+    return {"text": text, "players": shown} if shown else {}
 
 
 def _training(voice: Voice) -> dict[str, Any]:

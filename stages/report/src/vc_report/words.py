@@ -1,6 +1,7 @@
 """The words of the page: reasons, figures and formats, in the reader's language."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from vc_core.manifests import LedgerRow
@@ -31,12 +32,30 @@ REASONS = {
     "by_hand": "turned down by people",
 }
 
+# The scale that a voice's place is on, and the ends of it.
+ZERO, ONE, OTHERS = "nearest stock voice", "the speaker's own clips", "other people"
+SCALE = f"0 = {ZERO}, 1 = {ONE}"
+
+JUDGES_ONLY = "It judges only: neither clips nor checkpoint were chosen by it."
+
 FIGURES = (
+    (
+        "place",
+        "Place on the scale",
+        f"How far the similarity below has come: {SCALE}. Below 0 is less like the speaker than a "
+        "voice that nobody had to train.",
+    ),
     (
         "similarity",
         "Speaker similarity",
-        "Cosine between the speech and the target's own clips, heard by a speaker encoder. Higher "
-        "is closer; read it between the floor (other people) and the ceiling (the target).",
+        "Cosine between the speech and the target's own clips, heard by {judge}. Higher is closer; "
+        "read it between the floor (other people) and the ceiling (the target).",
+    ),
+    (
+        "training_similarity",
+        "Similarity by training's encoder",
+        "The same, heard by {training}, which {chose}. That flatters what was trained, so it is "
+        "here to compare and not to judge by.",
     ),
     (
         "wer",
@@ -61,6 +80,37 @@ FIGURES = (
         "Seconds it takes to make a second of speech; below 1 is faster than one can listen.",
     ),
 )
+
+
+def figures(scores: Mapping[str, Any], chose: str) -> list[tuple[str, str, str]]:
+    """Name, title and meaning of each figure that scores have, with the encoders named.
+
+    ``chose`` names the encoder that chose the checkpoint, "" for none. Scores of earlier releases
+    have one encoder and no scale.
+    """
+    judge, training = judges(scores)
+    named = {
+        "judge": judge or "a speaker encoder",
+        "training": training,
+        "chose": "chose clips and checkpoint" if chose == training else "chose the clips",
+    }
+    left_out = {name for name, there in (("training_similarity", training),) if not there}
+    left_out |= set() if scores.get("scale") else {"place"}
+    shown = [
+        (name, title, meaning.format_map(named))
+        for name, title, meaning in FIGURES
+        if name not in left_out
+    ]
+    return [
+        (name, title, f"{meaning} {JUDGES_ONLY}" if training and name == "similarity" else meaning)
+        for name, title, meaning in shown
+    ]
+
+
+def judges(scores: Mapping[str, Any]) -> tuple[str, str]:
+    """The speaker encoder that judged, and the one that training used; "" where none is told."""
+    judge = scores.get("judge_encoder") or scores.get("encoder") or ""
+    return str(judge), str(scores.get("training_encoder") or "")
 
 
 def number(value: Any, digits: int = 2) -> str:

@@ -1,0 +1,1 @@
+"""Fitting Kokoro to a voice: from aligned clips to an adapter."""

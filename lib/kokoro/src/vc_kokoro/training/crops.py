@@ -1,0 +1,106 @@
+"""Which clips learn, and which piece of which clip a step takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vc_core.audio import TTS_RATE
+from vc_core.errors import InputError
+from vc_kokoro.features import FRAME
+from vc_kokoro.network import Prosody, Text
+from vc_kokoro.prepared import Clip
+from vc_kokoro.training.fitted import Fitted
+
+LEAST_SECONDS = 12.0  # of clips to learn from
+
+
+@dataclass(frozen=True)
+class Example:
+    """A clip with its text as the network knows it, on the device."""
+
+    clip: Clip
+    text: Text
+    prosody: Prosody
+    samples: Tensor
+
+    @property
+    def frames(self) -> int:
+        """Of 1/80 s."""
+        return self.prosody.f0.shape[1]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A piece of a clip: from a frame on, so many frames."""
+
+    example: Example
+    first: int
+    count: int
+
+
+def examples(clips: Sequence[Clip], fitted: Fitted) -> tuple[list[Example], list[Example]]:
+    """Those of the train and of the validation split; raises InputError when there is too little.
+
+    The text's side of the network does not learn, so that every text is encoded once.
+    """
+    found = {
+        split: [_example(clip, fitted) for clip in clips if clip.split == split]
+        for split in ("train", "validation")
+    }
+    seconds = sum(len(example.samples) for example in found["train"]) / TTS_RATE
+    if seconds < LEAST_SECONDS:
+        raise InputError(
+            f"{seconds:.0f} s of clips to learn from are too little for a voice; give at least "
+            f"{LEAST_SECONDS:.0f} s, better a minute"
+        )
+    return found["train"], found["validation"]
+
+
+def _example(clip: Clip, fitted: Fitted) -> Example:
+    device = fitted.device
+    text = fitted.network.encode(clip.phonemes)
+    if text.ids.shape[1] != len(clip.aligned.prosody.frames):
+        raise InputError(f"clip {clip.clip}: aligned with other phonemes; run vc-encode again")
+    prosody = clip.aligned.prosody.to(device)
+    return Example(clip, text, prosody, clip.aligned.samples.to(device))
+
+
+def drawn(known: Sequence[Example], count: int, seconds: float, seed: int, step: int) -> list[Crop]:
+    """The pieces of a step, counted from 0: each clip comes once an epoch, at a random place."""
+    place = np.random.default_rng([seed, step])
+    crops = []
+    for number in range(step * count, (step + 1) * count):
+        epoch, index = divmod(number, len(known))
+        order = np.random.default_rng([seed, 7, epoch]).permutation(len(known))
+        crops.append(crop(known[int(order[index])], seconds, place.random()))
+    return crops
+
+
+def crop(example: Example, seconds: float, place: float) -> Crop:
+    """A piece of a clip, at a place from 0 (its begin) to 1 (its end)."""
+    count = min(example.frames, max(2, round(seconds * TTS_RATE / FRAME)))
+    return Crop(example, round(place * (example.frames - count)), count)
+
+
+def rendered(fitted: Fitted, piece: Crop, noise: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """A piece as the model says it, with the clip's own prosody, and as it is: both [1, S].
+
+    The decoder hears the whole clip, the generator, which takes most of the time, the piece.
+    """
+    example = piece.example
+    style = fitted.style(example.text.ids)
+    features = fitted.network.features(example.text, example.prosody, style)
+    span = slice(piece.first, piece.first + piece.count)
+    made = fitted.network.decoder.generator(
+        features[..., span],
+        fitted.network.timbre(style),
+        example.prosody.f0[:, span],
+        noise,
+    )
+    wanted = example.samples[piece.first * FRAME : (piece.first + piece.count) * FRAME]
+    return made, wanted[None, : made.shape[1]]

@@ -1,0 +1,163 @@
+"""A Kokoro that speaks: in a stock voice, a mixture of them, or a voice that it was fitted to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vc_core import devices
+from vc_core.audio import TTS_RATE, Samples
+from vc_core.dataset import DatasetClip
+from vc_core.errors import InputError
+from vc_core.speaking import Variant
+from vc_kokoro import adapter, phonemes, stock, weights
+from vc_kokoro.align import Aligned, Aligner
+from vc_kokoro.network import HOP, Kokoro
+from vc_kokoro.options import KokoroSpeaking
+from vc_kokoro.threads import at_once
+from vc_kokoro.weights import Base, style_of
+from vc_speech import pretrained
+from vc_speech.tts import Request, Said
+
+LETTERS = 300  # of a text at once: under the network's 510 phonemes in every language
+CLAUSE = re.compile(r"(?<=[,;:.!?])\s+")
+SHORTEST = 24  # letters of a clause that is said for itself
+
+
+class KokoroVoice:
+    """A network and a voice [510, 256] that it speaks in."""
+
+    rate = TTS_RATE
+    letters = LETTERS
+
+    def __init__(self, network: Kokoro, voice: Tensor, language: str, how: KokoroSpeaking) -> None:
+        self.device = network.device.type
+        self._network = network
+        self._voice = voice.to(network.device)
+        self._language = language
+        self._how = how
+        phonemes.check(language)
+
+    def speak(self, texts: Sequence[str], seeds: Sequence[int]) -> list[Said]:
+        """Say every text, on a CPU as many at once as it has cores."""
+        with ThreadPoolExecutor(at_once(self.device)) as pool:
+            made = list(pool.map(self._say, texts, seeds))
+        return [Said(samples, len(samples) // HOP, stopped_by_itself=True) for samples in made]
+
+    def stream(self, text: str, seed: int) -> Iterator[Samples]:
+        """Say one text clause by clause; while one is heard the next ones are made."""
+        with ThreadPoolExecutor(at_once(self.device)) as pool:
+            parts = clauses(text)
+            yield from pool.map(self._say, parts, range(seed, seed + len(parts)))
+
+    @torch.no_grad()
+    def _say(self, text: str, seed: int) -> Samples:
+        said = self._network.encode(phonemes.of(text, self._language))
+        style = style_of(self._voice, said.ids)
+        noise = torch.Generator(self._network.device).manual_seed(seed)
+        with fast(self.device):
+            prosody = self._network.prosody(said, style, self._how.speed)
+            made = self._network.sound(said, prosody, style, noise)
+        samples: Samples = made.float().cpu().numpy()
+        return samples
+
+
+def fast(device: str) -> torch.autocast:
+    """Arithmetic in bfloat16 where the device multiplies that faster."""
+    can = pretrained.fast_bfloat16() if device == "cpu" else torch.cuda.is_bf16_supported()
+    return torch.autocast(device, torch.bfloat16, enabled=can)
+
+
+def clauses(text: str) -> list[str]:
+    """A text cut after its punctuation, in parts that are long enough to be said alone."""
+    parts: list[str] = []
+    for piece in CLAUSE.split(text.strip()):
+        if parts and min(len(parts[-1]), len(piece)) < SHORTEST:
+            parts[-1] = f"{parts[-1]} {piece}"
+        else:
+            parts.append(piece)
+    return parts
+
+
+def load(request: Request) -> KokoroVoice:
+    """The voice of a request: the adapter's, or the stock voice's that it names.
+
+    Without either, the first stock voice of the language.
+    """
+    base = weights.load(request.base_model, devices.choose(request.device))
+    if request.adapter:
+        fitted = adapter.load(base, Path(request.adapter), whole=True)
+        return KokoroVoice(base.network, fitted, request.language, _how(request))
+    return KokoroVoice(base.network, _stock(base, request), request.language, _how(request))
+
+
+def compared(
+    request: Request, variants: Sequence[Variant]
+) -> Iterator[tuple[Variant, KokoroVoice]]:
+    """The voices of the variants, one after another, from a network that is loaded once.
+
+    Those without the adapter come first, since it changes the network.
+    """
+    base = weights.load(request.base_model, devices.choose(request.device))
+    ordered = sorted(variants, key=lambda variant: ORDER.index(variant.name))
+    return _each(base, request, ordered)
+
+
+ORDER = ("stock", "mixture", "voice", "adapter")
+
+
+def _each(
+    base: Base, request: Request, variants: Sequence[Variant]
+) -> Iterator[tuple[Variant, KokoroVoice]]:
+    how, folder = _how(request), Path(request.adapter)
+    for variant in variants:
+        if variant.stock:
+            voice = _stock(base, request)
+        elif not variant.adapter:
+            voice = stock.mix(base.voices(request.language), adapter.mixture(folder))
+        else:
+            voice = adapter.load(base, folder, whole=variant.name == "adapter")
+        yield variant, KokoroVoice(base.network, voice, request.language, how)
+
+
+def _stock(base: Base, request: Request) -> Tensor:
+    voices = base.voices(request.language)
+    name = request.stock_voice or next(iter(voices))
+    if name not in voices:
+        listed = ", ".join(voices)
+        raise InputError(f"stock voice {name!r}: no voice of this model; there are: {listed}")
+    return voices[name]
+
+
+def copies(request: Request, clips: Sequence[DatasetClip]) -> list[Samples]:
+    """The clips said again with their own pitch, energy and timing."""
+    base = weights.load(request.base_model, devices.choose(request.device))
+    network, folder, language = base.network, Path(request.adapter), request.language
+    f0 = adapter.record(folder)["f0"]
+    aligner = Aligner(network, stock.of_pitch(base, language, f0), stock.known(base, language, f0))
+    said = [phonemes.of(clip.text, language) for clip in clips]
+    found = [aligner.align(sounds, clip.samples) for sounds, clip in zip(said, clips, strict=True)]
+    voice = adapter.load(base, folder, whole=True)
+
+    @torch.no_grad()
+    def again(sounds: str, known: Aligned) -> Samples:
+        text = network.encode(sounds)
+        style = style_of(voice, text.ids).to(network.device)
+        noise = torch.Generator(network.device).manual_seed(request.speaking.seed)
+        with fast(network.device.type):
+            made = network.sound(text, known.prosody.to(network.device), style, noise)
+        samples: Samples = made.float().cpu().numpy()
+        return samples
+
+    with ThreadPoolExecutor(at_once(network.device.type)) as pool:
+        return list(pool.map(again, said, found))
+
+
+def _how(request: Request) -> KokoroSpeaking:
+    assert isinstance(request.speaking, KokoroSpeaking)
+    return request.speaking

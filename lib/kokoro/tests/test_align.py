@@ -1,0 +1,37 @@
+"""Alignment, on Kokoro's own speech, whose times are known."""
+
+import numpy as np
+import pytest
+import torch
+
+from vc_kokoro import packaged, phonemes, stock, weights
+from vc_kokoro.align import Aligner
+
+SENTENCE = "Four hours of steady work faced us, so we went back to the boat."
+
+
+def test_phonemes_are_found_where_they_were_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the real model, and what its voices say, where make setup put them
+    if not (packaged.folder() / "voices").is_dir():
+        pytest.skip("the stock voices are not installed: make setup")
+    base = weights.load(packaged.NAME)
+    said = phonemes.of(SENTENCE, "en")
+    text = base.network.encode(said)
+    style = weights.style_of(base.voices("en")["bm_george"], text.ids)
+    with torch.no_grad():
+        prosody = base.network.prosody(text, style, 0.85)
+        sound = base.network.sound(text, prosody, style).numpy()
+    lead, tail = (600 * int(prosody.frames[end]) for end in (0, -1))
+    f0 = float(prosody.f0[prosody.f0 > 60].median())
+    aligner = Aligner(base.network, stock.of_pitch(base, "en", f0), stock.known(base, "en", f0))
+    found = aligner.align(said, sound[lead:-tail])
+
+    ours, theirs = (
+        np.cumsum(frames.numpy()[1:-1]) / 40 for frames in (found.prosody.frames, prosody.frames)
+    )
+    assert np.median(np.abs(ours - theirs)) <= 0.03
+    assert np.abs(ours - theirs).max() < 0.25
+    assert 1.05 < found.stretch < 1.35
+    voiced = (found.prosody.f0[0] > 0).float().mean()
+    assert 0.3 < voiced < 0.9
+    assert abs(float(found.prosody.f0[found.prosody.f0 > 0].median()) / f0 - 1) < 0.1

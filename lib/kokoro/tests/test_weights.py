@@ -54,8 +54,9 @@ def test_it_speaks_as_the_onnx_file_does_that_it_was_made_from() -> None:
     curve, _ = base.network.predictor.contours(inner, torch.from_numpy(frames).long(), manner)
     voiced = f0 > 60
     assert np.median(np.abs(curve.detach().numpy()[0] - f0)[voiced] / f0[voiced]) < 0.01
-    level = [20 * np.log10(np.std(samples)) for samples in (theirs.ravel(), sound)]
-    assert abs(level[0] - level[1]) < 1
+    # The export leaves out the division by the sum of the inverse transform's squared windows, 1.5.
+    louder = np.std(theirs) / np.std(sound)
+    assert abs(20 * np.log10(louder / 1.5)) < 0.5
 
 
 def as_on_the_hub(micro: Path, folder: Path) -> Path:

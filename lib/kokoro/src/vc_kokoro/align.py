@@ -97,7 +97,7 @@ class Aligner:
         times[-1] = len(clip) / HOP
         whole = torch.from_numpy(np.maximum(1, np.diff(np.round(times))).astype(np.int64))
         return Aligned(
-            *measured(clip, whole),
+            *measured(clip, whole, float(said.energy.min())),
             float(cost[-1, -1] / len(path)),
             float(whole[1:-1].sum() / max(1, frames[1:-1].sum())),
         )
@@ -110,12 +110,16 @@ class Aligner:
         return torch.cat([found, torch.ones_like(found[:1])]).numpy()
 
 
-def measured(clip: Tensor, frames: Tensor) -> tuple[Tensor, Prosody]:
-    """A clip [S] cut to frames [n] of its phonemes, and its prosody."""
+def measured(clip: Tensor, frames: Tensor, quietest: float) -> tuple[Tensor, Prosody]:
+    """A clip [S] cut to frames [n] of its phonemes, and its prosody.
+
+    ``quietest`` is the least energy that Kokoro foretells: it knows no digital silence.
+    """
     total = int(frames.sum())
     clip = functional.pad(clip, (0, max(0, total * HOP - len(clip))))[: total * HOP]
     f0 = torch.from_numpy(features.f0(clip.numpy()))
-    curves = (features.fitted(curve, 2 * total)[None] for curve in (f0, features.energy(clip)))
+    energy = features.energy(clip).clamp(min=quietest)
+    curves = (features.fitted(curve, 2 * total)[None] for curve in (f0, energy))
     return clip, Prosody(frames, *curves)
 
 

@@ -69,7 +69,7 @@ class KokoroTraining(Training):
     ]
     prosody_steps: Annotated[
         int,
-        Field(default=150, ge=0, description="Steps in which pitch, energy and tempo are learnt."),
+        Field(default=80, ge=0, description="Steps in which pitch, energy and tempo are learnt."),
     ]
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,6 +27,8 @@ from vc_speech.tts import Request, Said
 
 LETTERS = 300  # of a text at once: under the network's 510 phonemes in every language
 CLAUSE = re.compile(r"(?<=[,;:.!?])\s+")
+PAUSES = {",": 0.05, ";": 0.1, ":": 0.1, ".": 0.25, "!": 0.25, "?": 0.25}  # seconds
+SILENT = 0.01  # of the loudest sample
 SHORTEST = 24  # letters of a clause that is said for itself
 
 
@@ -53,7 +56,10 @@ class KokoroVoice:
         """Say one text clause by clause; while one is heard the next ones are made."""
         with ThreadPoolExecutor(at_once(self.device)) as pool:
             parts = clauses(text)
-            yield from pool.map(self._say, parts, range(seed, seed + len(parts)))
+            last = len(parts) - 1
+            made = pool.map(self._say, parts, range(seed, seed + len(parts)))
+            for number, (part, samples) in enumerate(zip(parts, made, strict=True)):
+                yield samples if number == last else without_tail(samples, part)
 
     @torch.no_grad()
     def _say(self, text: str, seed: int) -> Samples:
@@ -71,6 +77,13 @@ def fast(device: str) -> torch.autocast:
     """Arithmetic in bfloat16 where the device multiplies that faster."""
     can = pretrained.fast_bfloat16() if device == "cpu" else torch.cuda.is_bf16_supported()
     return torch.autocast(device, torch.bfloat16, enabled=can)
+
+
+def without_tail(samples: Samples, part: str) -> Samples:
+    """A clause with as much silence after it as its punctuation asks for."""
+    loud = np.flatnonzero(np.abs(samples) > SILENT * np.abs(samples).max())
+    pause = PAUSES.get(part[-1:], 0.0)
+    return samples[: int(loud[-1]) + 1 + round(pause * TTS_RATE)] if len(loud) else samples
 
 
 def clauses(text: str) -> list[str]:

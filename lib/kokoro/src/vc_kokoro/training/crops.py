@@ -17,6 +17,7 @@ from vc_kokoro.prepared import Clip
 from vc_kokoro.training.fitted import Fitted
 
 LEAST_SECONDS = 12.0  # of clips to learn from
+CONTEXT = 20  # frames of 1/40 s before and after a piece that the decoder hears, too
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,24 @@ def crop(example: Example, seconds: float, place: float) -> Crop:
 def rendered(fitted: Fitted, piece: Crop, noise: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """A piece as the model says it, with the clip's own prosody, and as it is: both [1, S].
 
-    The decoder hears the whole clip, the generator, which takes most of the time, the piece.
+    The decoder hears a little more than the piece, the generator, which takes most of the time,
+    the piece alone.
     """
-    example = piece.example
+    example, network = piece.example, fitted.network
     style = fitted.style(example.text.ids)
-    features = fitted.network.features(example.text, example.prosody, style)
-    span = slice(piece.first, piece.first + piece.count)
-    made = fitted.network.decoder.generator(
-        features[..., span],
-        fitted.network.timbre(style),
-        example.prosody.f0[:, span],
-        noise,
+    # Durations count frames that are twice as long.
+    begin = max(0, piece.first // 2 - CONTEXT)
+    end = min(example.frames // 2, (piece.first + piece.count + 1) // 2 + CONTEXT)
+    over_time = torch.repeat_interleave(example.text.acoustic, example.prosody.frames, dim=2)
+    timbre = network.timbre(style)
+    features = network.decoder.features(
+        over_time[..., begin:end],
+        example.prosody.f0[:, 2 * begin : 2 * end],
+        example.prosody.energy[:, 2 * begin : 2 * end],
+        timbre,
     )
+    inner = slice(piece.first - 2 * begin, piece.first - 2 * begin + piece.count)
+    f0 = example.prosody.f0[:, piece.first : piece.first + piece.count]
+    made = network.decoder.generator(features[..., inner], timbre, f0, noise)
     wanted = example.samples[piece.first * FRAME : (piece.first + piece.count) * FRAME]
     return made, wanted[None, : made.shape[1]]

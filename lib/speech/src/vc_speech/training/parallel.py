@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = log.get("train")
 
+AT_REST = (0, 75)  # how a process ends that is done, or that was asked to stop
 PATIENCE = datetime.timedelta(hours=2)  # the others wait while the first validates
 
 
@@ -112,7 +113,7 @@ def workers(count: int, device: str, again: Sequence[str]) -> Iterator[None]:
 def _watch(started: Sequence[subprocess.Popen[bytes]], done: threading.Event) -> None:
     """End the run when one of its processes ends before it: the others would wait for it."""
     while not done.wait(1.0):
-        ended = [process for process in started if process.poll() is not None]
+        ended = [process for process in started if process.poll() not in (None, *AT_REST)]
         if ended and not done.is_set():
             logger.error("a training process ended with %s; stopping", ended[0].returncode)
             for process in started:

@@ -17,9 +17,8 @@ PIP := $(BIN)/pip --disable-pip-version-check
 UNSLOTH := $(shell grep -ohE '(unsloth|bitsandbytes)==[0-9.]+' lib/*/pyproject.toml)
 # Done once here instead of inside the first jobs: the two halves of Whisper base are joined.
 WARM_UP := from vc_core import models; models.resolve("package:whisper-base")
-# Kokoro's stock voices, and what is done once because it takes long: hearing each of them.
+# Kokoro's stock voices.
 VOICES := models/kokoro-voices
-LISTEN := from vc_kokoro import stock, weights; stock.speech(weights.load("package:kokoro"), "en")
 
 .PHONY: help
 help: ## show this list
@@ -127,11 +126,10 @@ clean: ## remove results, intermediate files and caches; keeps .venv
 	@if (cd $(VOICES) && NO_COLOR=1 $(abspath $(BIN))/deno install --frozen) >.venv/voices.log 2>&1; \
 	then \
 		$(BIN)/python -m vc_kokoro.packaged $(VOICES)/node_modules/kokoro-js/voices >/dev/null && \
-		echo "Kokoro's stock voices are heard, once: a minute or two on two cores" && \
-		$(BIN)/python -c '$(LISTEN)' && touch $@; \
+		touch $@; \
 	else \
-		echo "Kokoro's stock voices are missing: deno could not fetch kokoro-js from" \
-			"registry.npmjs.org (.venv/voices.log says why). Without them package:kokoro neither" \
+		echo "Kokoro's stock voices are missing: deno could not fetch the npm" \
+			"package kokoro-js (.venv/voices.log says why). Without them package:kokoro neither" \
 			"learns nor speaks; all else works. With a network, run again: make setup" >&2; \
 	fi
 

@@ -21,6 +21,7 @@ from vc_csm.training.settings import Settings
 from vc_speech import pretrained
 from vc_speech.training import checkpoint, choice, parallel
 from vc_speech.training.parallel import Group
+from vc_speech.training.record import losses
 from vc_speech.training.resources import out_of_memory, span
 from vc_speech.training.stop import Stop
 from vc_speech.training.trackers import Trackers
@@ -276,7 +277,7 @@ def write(job: TrainingJob, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:
     kept_step = kept["step"] if kept else progress.step
     if kept_step == 0:
         logger.warning("validation loss never fell below the base's; the adapter changes nothing")
-    losses = [row["val_loss"] for row in validations]
+    told = losses(validations, kept)
     figures = {
         "device": csm.base_of(model.model).device.type,
         "backend": settings.backend,
@@ -292,12 +293,7 @@ def write(job: TrainingJob, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:
         "trainable": sum(weight.numel() for weight in loop.trained(model)),
         "training_seconds": round(progress.seconds, 1),
         "frames": sum(row.get("frames", 0) for row in progress.rows),
-        "val_loss": {
-            "first": losses[0] if losses else None,
-            "best": min(losses, default=None),
-            "kept": kept["val_loss"] if kept else None,
-            "last": losses[-1] if losses else None,
-        },
+        "val_loss": told,
     }
     if figures["device"] == "cuda":
         figures["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
@@ -334,7 +330,7 @@ def write(job: TrainingJob, run: loop.Run, codec: CodecInfo) -> dict[str, Any]:
     logger.info(
         "wrote %s (step %d of %d by %s%s)",
         *(job.output, kept_step, progress.step, figures["chosen_by"]),
-        f", validation loss {losses[0]:.4f} to {kept['val_loss']:.4f}" if kept else "",
+        f", validation loss {told['first']:.4f} to {told['kept']:.4f}" if kept else "",
     )
     return figures
 

@@ -1,11 +1,9 @@
 """What a training run depends on, and nothing else."""
 
-import hashlib
-import json
 import math
 
-from vc_core.options import Incidental, marker
 from vc_csm.options import CsmTraining
+from vc_speech.training import identity
 
 # Beside the options that are incidental: how often to look, in what to compute and how much at
 # once, not what is learnt. A run resumes across changes of them.
@@ -31,14 +29,7 @@ class Settings(CsmTraining):
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits, equal for runs that learn the same."""
-        fields = type(self).model_fields
-        mattering = {
-            name: value
-            for name, value in self.model_dump().items()
-            if name not in _NOT_LEARNT and marker(fields[name], Incidental) is None
-        }
-        written = json.dumps(mattering, sort_keys=True)
-        return hashlib.sha256(written.encode()).hexdigest()[:12]
+        return identity.fingerprint(self, _NOT_LEARNT)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0: linear warm-up, then the schedule's decay."""

@@ -28,6 +28,7 @@ from vc_speech.training import checkpoint, choice, parallel
 from vc_speech.training.checkpoint import Progress
 from vc_speech.training.listening import TARGET_CLIPS, Listener, Say
 from vc_speech.training.parallel import Group
+from vc_speech.training.record import losses
 from vc_speech.training.rows import Row
 from vc_speech.training.stop import Stop
 from vc_speech.training.trackers import Trackers
@@ -131,7 +132,6 @@ def write(
 ) -> dict[str, Any]:
     """Write the adapter's folder and remove the checkpoints; returns the figures."""
     fitted, settings, progress = run.fitted, run.settings, run.progress
-    validations = [row["val_loss"] for row in progress.validations]
     listened = kept is not None and "similarity" in kept
     figures: dict[str, Any] = {
         "device": fitted.device.type,
@@ -144,12 +144,7 @@ def write(
         "trainable": sum(value.numel() for value in fitted.state().values()),
         "training_seconds": round(progress.seconds, 1),
         "prosody": manner,
-        "val_loss": {
-            "first": validations[0] if validations else None,
-            "best": min(validations, default=None),
-            "kept": kept["val_loss"] if kept else None,
-            "last": validations[-1] if validations else None,
-        },
+        "val_loss": losses(progress.validations, kept),
     }
     if figures["device"] == "cuda":
         figures["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
-from vc_core.options import Incidental, marker
 from vc_kokoro.options import KokoroTraining
+from vc_speech.training import identity
 
 _NOT_LEARNT = ("eval_every", "samples", "sample_every", "epochs", "processes")
 LAST_RATE = 0.15  # of the first
@@ -29,13 +26,7 @@ class Settings(KokoroTraining):
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits, equal for runs that learn the same."""
-        fields = type(self).model_fields
-        mattering = {
-            name: value
-            for name, value in self.model_dump().items()
-            if name not in _NOT_LEARNT and marker(fields[name], Incidental) is None
-        }
-        return hashlib.sha256(json.dumps(mattering, sort_keys=True).encode()).hexdigest()[:12]
+        return identity.fingerprint(self, _NOT_LEARNT)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0: linear warm-up, linear decay."""

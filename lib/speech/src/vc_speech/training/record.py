@@ -41,6 +41,17 @@ def table(rows: Sequence[Row], kept_step: int) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in shown)
 
 
+def losses(validations: Sequence[Row], kept: Row | None) -> dict[str, float | None]:
+    """The validation losses that sum a run up; None for what was not measured."""
+    found = [row["val_loss"] for row in validations]
+    return {
+        "first": found[0] if found else None,
+        "best": min(found, default=None),
+        "kept": kept["val_loss"] if kept else None,
+        "last": found[-1] if found else None,
+    }
+
+
 def shown(loss: float | None) -> str:
     """A validation loss as a card shows it; None where nothing was validated."""
     return "not measured: no validation clips" if loss is None else f"{loss:.4f}"

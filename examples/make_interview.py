@@ -14,7 +14,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import music
 import numpy as np
@@ -23,8 +23,8 @@ import pyloudnorm
 import soundfile
 import soxr
 import yaml
-from kokoro_voice import RATE as VOICE_RATE
 from kokoro_voice import Kokoro
+from piper_voice import Piper
 
 Samples = npt.NDArray[np.float64]
 
@@ -53,6 +53,16 @@ FADE_SECONDS = 1.2
 
 # The reference slice: the target alone, without music, of about this length.
 REFERENCE_SECONDS = (11.0, 15.0)
+
+
+class Model(Protocol):
+    """What speaks with the voices that the dialogue describes. ``rate`` is its sound's, in Hz."""
+
+    rate: int
+
+    def say(self, text: str, voice: Any, speed: float) -> npt.NDArray[np.float32]:
+        """One sentence, without silence around it."""
+        ...
 
 
 @dataclass
@@ -85,16 +95,17 @@ def speech_rms(samples: Samples, rate: int) -> float:
     return float(np.sqrt(np.mean(power[power > power.max() * 1e-3])))
 
 
-def speak(kokoro: Kokoro, speaker: dict[str, Any], text: str, level_db: float) -> Samples:
+def speak(models: dict[str, Model], speaker: dict[str, Any], text: str, level_db: float) -> Samples:
     """One sentence at the recording's rate, as loud as its speaker should be."""
-    voice = kokoro.say(text, speaker["voice"], speaker["speed"])
-    samples = np.asarray(soxr.resample(voice, VOICE_RATE, RATE), dtype=np.float64)
+    model = models[speaker["model"]]
+    voice = model.say(text, speaker["voice"], speaker["speed"])
+    samples = np.asarray(soxr.resample(voice, model.rate, RATE), dtype=np.float64)
     wanted = gain(SPEECH_DBFS + speaker["level"] + level_db)
     return np.asarray(samples * (wanted / speech_rms(samples, RATE)))
 
 
 def perform(
-    script: dict[str, Any], kokoro: Kokoro, rng: np.random.Generator
+    script: dict[str, Any], models: dict[str, Model], rng: np.random.Generator
 ) -> tuple[list[Sentence], dict[str, Samples], list[Span]]:
     """Speak the dialogue: the sentences, each speaker's dry track, the music beds."""
     speakers = script["speakers"]
@@ -119,10 +130,10 @@ def perform(
             bounds = SENTENCE_PAUSE if number else TURN_PAUSE
             start = clock + line.get("pause", rng.uniform(*bounds))
             level = rng.uniform(-SENTENCE_SPREAD_DB, SENTENCE_SPREAD_DB)
-            samples = speak(kokoro, speakers[name], line["text"], level)
+            samples = speak(models, speakers[name], line["text"], level)
             clock = put(name, line["text"], start, samples)
             if "aside" in line:
-                aside = speak(kokoro, speakers[others[0]], line["aside"], ASIDE_DB)
+                aside = speak(models, speakers[others[0]], line["aside"], ASIDE_DB)
                 begin = start + line["at"] * (clock - start)
                 put(others[0], line["aside"], begin, aside)
             if turn.get("music"):
@@ -286,7 +297,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--kilobits", type=int, default=96, help="bit rate (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, help="keep spoken sentences in this folder")
+    parser.add_argument("--cache", type=Path, help="keep Kokoro's sentences in this folder")
     parser.add_argument("--parts", type=Path, help="also write voices, music and noise here as WAV")
     return parser
 
@@ -297,9 +308,12 @@ def main() -> int:
     script = yaml.safe_load(args.script.read_text(encoding="utf-8"))
     speakers, target = script["speakers"], script["target"]
     rng = np.random.default_rng(script["seed"])
-    kokoro = Kokoro(args.voices, args.cache, args.threads, script["seed"])
+    models: dict[str, Model] = {
+        "kokoro": Kokoro(args.voices, args.cache, args.threads, script["seed"]),
+        "piper": Piper(args.threads, script["seed"]),
+    }
 
-    sentences, dry, beds = perform(script, kokoro, rng)
+    sentences, dry, beds = perform(script, models, rng)
     parts = {name: in_room(track, speakers[name], rng) for name, track in dry.items()}
     parts["music"], music_list = score(sum(dry.values(), np.zeros(1)), beds, rng)
     parts["noise"] = room_noise(len(parts["music"]), rng)
@@ -310,7 +324,7 @@ def main() -> int:
         "duration": len(mix) / RATE,
         "sample_rate": RATE,
         "speakers": {
-            ("target" if name == target else "interviewer"): f"kokoro/{speaker['voice']}"
+            ("target" if name == target else "interviewer"): speaker["called"]
             for name, speaker in speakers.items()
         },
         "turns": [asdict(sentence) for sentence in sentences],

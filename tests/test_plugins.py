@@ -173,7 +173,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Path:
         "voices": {
             "guest": {
                 "consent": "Synthetic voice",
-                "reference": {"source": "talk", "start": 2.92, "end": 14.42},
+                "reference": {"source": "talk", "start": 2.63, "end": 14.23},
                 "sources": [source],
                 "demo_text": ["Ten sines."],
             }

@@ -13,19 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import yaml
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "examples"))
+EXAMPLES = HERE.parents[1] / "examples"
+sys.path.insert(0, str(EXAMPLES))
 
 from kokoro_voice import RATE, Kokoro  # noqa: E402
+from piper_voice import Piper  # noqa: E402
 
 BETWEEN_SENTENCES, BETWEEN_SPEAKERS = 0.45, 1.0  # seconds of silence
 PEAK = 0.5
 TWICE = "For the twentieth time that evening the two men shook hands."
-# Speaker (the guest of the example recording, or a stranger by the voice's name), speed, sentences.
+# The guest of the example recording.
+GUEST = yaml.safe_load((EXAMPLES / "interview.yaml").read_text("utf-8"))["speakers"]["guest"]
+# Speaker (the guest, or a stranger by the voice's name), voice, speed, sentences.
 SAID = (
-    ("guest", "af_heart", 1.0, (TWICE,)),
-    ("guest", "af_heart", 0.88, (TWICE,)),
+    ("guest", GUEST["voice"], 0.7, (TWICE,)),
+    ("guest", GUEST["voice"], GUEST["speed"], (TWICE,)),
     (
         *("george", "bm_george", 1.0),
         (
@@ -63,7 +68,7 @@ SAID = (
 
 def make(voices: Path) -> None:
     """Write the sound, and beside it who says what when, in seconds."""
-    kokoro = Kokoro(voices, cache=None, threads=1, seed=1)
+    kokoro, piper = Kokoro(voices, cache=None, threads=1, seed=1), Piper(threads=1, seed=1)
     parts: list[np.ndarray] = []
     turns, at = [], 0
 
@@ -77,7 +82,7 @@ def make(voices: Path) -> None:
         for number, text in enumerate(sentences):
             if number:
                 add(np.zeros(round(BETWEEN_SENTENCES * RATE), np.float32))
-            said = kokoro.say(text, voice, speed)
+            said = (piper if speaker == "guest" else kokoro).say(text, voice, speed)
             add(said * (PEAK / np.abs(said).max()))
         turns.append(
             {

@@ -23,7 +23,7 @@ MAIN, STRANGERS = "kathleen", "librispeech"
 NUMBERED = 30
 THIRD = 2  # place of a sentence that was made for tests, so that numbers can be written two ways
 TWICE = ("arctic_b0536", "arctic_b0537")
-HOST_SECONDS = 15.0
+HOST, HOST_SECONDS = 3, 15.0  # place of the host among the strangers
 
 
 class Turn(NamedTuple):
@@ -87,14 +87,14 @@ def write(folder: Path) -> Path:
     pause = np.zeros(round(PAUSE * audio.TTS_RATE), np.float32)
     host = [cut(talk, audio.TTS_RATE, turn, 0.0) for turn in alone(turns, "host", music)]
     joined = np.concatenate([part for sound in host for part in (sound, pause)])
-    strangers = {
-        turn.speaker: cut(voices, audio.TTS_RATE, turn, 0.0)
+    strangers = [
+        (turn.speaker, cut(voices, audio.TTS_RATE, turn, 0.0))
         for turn in extra
         if turn.speaker != "guest"
-    }
-    strangers["host"] = joined[: round(HOST_SECONDS * audio.TTS_RATE)]
+    ]
+    strangers.insert(HOST, ("host", joined[: round(HOST_SECONDS * audio.TTS_RATE)]))
     (folder / STRANGERS).mkdir()
-    for number, (name, sound) in enumerate(strangers.items()):
+    for number, (name, sound) in enumerate(strangers):
         at_16_khz = audio.resample(sound, audio.TTS_RATE, audio.ENGINE_RATE)
         audio.write(folder / STRANGERS / f"{number}-{name}.flac", at_16_khz, audio.ENGINE_RATE)
     return folder

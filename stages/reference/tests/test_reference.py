@@ -24,7 +24,7 @@ SHIPPED = EXAMPLES / "interview.opus"
 
 # Seconds of the shipped interview that are enough here, cut in pauses: each voice alone, the host
 # interrupting the guest, and the guest with music under her.
-PARTS = ((0.0, 52.2), (79.4, 104.0), (165.6, 224.0))
+PARTS = ((0.0, 50.65), (76.2, 100.45), (161.8, 218.2))
 
 Array = npt.NDArray[np.float32]
 
@@ -306,7 +306,7 @@ def test_a_refusal_says_what_would_serve_better(
 ) -> None:
     output = tmp_path / "reference.wav"
     # The guest, then the host, who begins while she speaks.
-    asked: list[str | Path] = [passage, "--slice", "58.2:69.3", "--name", "interview"]
+    asked: list[str | Path] = [passage, "--slice", "56.7:67.9", "--name", "interview"]
     parts = ("two people speak at once", "s would serve better")
     said = assert_refused(output, capfd, asked, *parts)
     found = re.search(r"; ([\d.]+)-([\d.]+) s would serve better", said)

@@ -411,7 +411,7 @@ def test_a_model_from_another_package_speaks(tmp_path):
         assert rows(tmp_path / "speech")[0]["tts"] == "tone"
     done = run("tune")
     assert done.returncode == 3
-    assert "'tune': no such family; there are: csm, tone" in done.stderr
+    assert "'tune': no such family; there are: csm, kokoro, tone" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,16 @@ def test_punctuation_stays_where_it_is() -> None:
     assert [c for c in phonemes.of("Well: yes, no; why?", "en") if c in ",;:?"] == list(":,;?")
 
 
+def test_what_is_too_long_for_the_network_is_cut_between_words() -> None:
+    said = phonemes.of("The cat sat, and the dog ran. " * 40, "en")
+    pieces = phonemes.parts(said, 510)
+    assert len(pieces) > 1
+    assert max(map(len, pieces)) <= 510
+    assert " ".join(pieces) == said
+    assert all(piece[-1] in ".," for piece in pieces)
+    assert phonemes.parts("x" * 600, 510) == ["x" * 510, "x" * 90]
+
+
 def test_nothing_to_say_gives_nothing() -> None:
     assert phonemes.of("  ", "en") == ""
 

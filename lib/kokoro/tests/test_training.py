@@ -295,6 +295,11 @@ def test_a_stream_begins_with_the_first_clause(micro: Path, fitted: Path) -> Non
     assert all(len(piece) > 2400 for piece in pieces)
 
 
+def test_a_text_with_nothing_to_say_is_no_fault(micro: Path, fitted: Path) -> None:
+    (said,) = KOKORO.load(request(micro, fitted)).speak(["…"], [0])
+    assert np.isfinite(said.samples).all()
+
+
 def test_speed_shortens_what_is_said(micro: Path, fitted: Path) -> None:
     lengths = []
     for speed in (1.0, 2.0):

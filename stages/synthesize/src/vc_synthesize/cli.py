@@ -76,7 +76,13 @@ def work(
     model = tts.find(options.base_model, options.family)
     context = context_audio if options.context else None
     request = tts.Request(
-        options.base_model, adapter, options.device, context, context_text, speaking
+        options.base_model,
+        adapter,
+        options.device,
+        context,
+        context_text,
+        speaking,
+        options.language,
     )
     speaker = speech.Speaker(model.load(request), model.family.name, request, options, watermark)
     figures = speaker.stream(asked) if str(output) == "-" else speaker.write(asked, output)

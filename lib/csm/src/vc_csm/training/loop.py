@@ -112,7 +112,8 @@ def train(run: Run) -> None:
 
     if stopped and not ended:
         raise TryAgainError(_stopped(run))
-    take_best(run)
+    if first:  # the others have no validations to choose by, and are done
+        take_best(run)
 
 
 def step(run: Run, indices: Sequence[int]) -> Row | None:

@@ -30,7 +30,7 @@ def run(made: Run) -> None:
     spectral, speaker = loop.distances(made, piece, noise)
     loss = spectral + settings.speaker_weight * speaker
     torch.autograd.backward(loss)
-    norm = float(loss.detach())
+    value = float(loss.detach())
     seconds = time.perf_counter() - started
     groups = fitted.sound_parameters()
     reached = [
@@ -40,9 +40,9 @@ def run(made: Run) -> None:
     made.optimizer.zero_grad()
     fitted.model.zero_grad()
     fitted.offset.grad = None
-    if not math.isfinite(norm) or not all(reached):
+    if not math.isfinite(value) or not all(reached):
         raise StageError(
-            f"self-test: the loss of a clip is {norm:.3f}, and "
+            f"self-test: the loss of a clip is {value:.3f}, and "
             f"{sum(reached)} of {len(reached)} groups of weights learn; the base model is damaged"
         )
     pieces = math.ceil(settings.crops_a_step / made.group.size)

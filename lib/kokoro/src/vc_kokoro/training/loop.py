@@ -84,8 +84,11 @@ def train(run: Run) -> None:
         judge(run, {"step": 0, "seconds": 0.0})
     bad = 0
     while progress.step < settings.max_steps:
-        if run.group.any(run.stop.asked)[0]:
-            raise TryAgainError(_stopped(run))
+        stopped, ended = run.group.any(run.stop.asked, worn(run))
+        if stopped:
+            raise TryAgainError(stop(run))
+        if ended:
+            break
         row = step(run)
         bad = bad + 1 if row.get("skipped") else 0
         if bad == BAD_STEPS:
@@ -100,7 +103,22 @@ def train(run: Run) -> None:
             follow(run, row)
         bar.update()
     bar.close()
-    take_best(run)
+    if run.group.first:  # the others have no validations to choose by, and are done
+        take_best(run)
+
+
+def worn(run: Run) -> bool:
+    """Whether validations, the last one just now, have brought nothing better for too long."""
+    settings, rows = run.settings, run.progress.rows
+    if not settings.patience or not rows or "val_loss" not in rows[-1]:
+        return False
+    if choice.stale(run.progress.validations) < settings.patience:
+        return False
+    logger.info(
+        "step %d: nothing better in %d validations; stopping early",
+        *(run.progress.step, settings.patience),
+    )
+    return True
 
 
 def step(run: Run) -> Row:
@@ -249,7 +267,7 @@ def _track(run: Run, row: Row) -> None:
         run.trackers.row(row)
 
 
-def _stopped(run: Run) -> str:
+def stop(run: Run) -> str:
     """Leave a checkpoint and say where."""
     if run.group.first:
         save(run)

@@ -56,11 +56,13 @@ def _run(
     job: TrainingJob, training: KokoroTraining, group: Group, stop: Stop
 ) -> dict[str, Any] | None:
     clips, info = prepared.read(job.prepared)
+    if not group.first:
+        group.any(False)  # until the first has made what is made once
     base = weights.load(job.base_model, group.device)
     _check(clips, info, base, job)
     if group.first:
-        stock.speech(base, info.language)  # once for all processes
-    group.any(False)
+        stock.speech(base, info.language)
+        group.any(False)
     encoder = encoders.load(job.encoder)
     target = _centroid(encoder, clips)
     parts, start = stock.mixture(base, info.language, info.f0, encoder, target)
@@ -109,7 +111,11 @@ def settings_of(
     """The run's settings, with nothing left on ``auto`` and epochs counted in steps."""
     given = training.model_dump()
     if training.precision == "auto":
-        fast = pretrained.fast_bfloat16() if device == "cpu" else torch.cuda.is_bf16_supported()
+        fast = (
+            pretrained.fast_bfloat16()
+            if device == "cpu"
+            else torch.cuda.is_bf16_supported(including_emulation=False)
+        )
         given["precision"] = "bf16" if fast else "fp32"
     if training.epochs:
         a_step = training.batch_size * training.gradient_accumulation
@@ -118,6 +124,7 @@ def settings_of(
         **given,
         base_model=job.base_model,
         base_weights=info.fingerprint,
+        encoder=job.encoder,
         clips=files.sha256(job.prepared)[:16],
     )
 

@@ -12,11 +12,13 @@ LAST_RATE = 0.15  # of the first
 class Settings(KokoroTraining):
     """The options of a run as they were resolved: nothing is on auto, epochs are steps.
 
-    ``base_weights`` and ``clips`` are fingerprints of the model and of the file of aligned clips.
+    ``base_weights`` and ``clips`` are fingerprints of the model and of the file of aligned clips;
+    ``encoder`` names the speaker encoder that the start was chosen by.
     """
 
     base_model: str
     base_weights: str
+    encoder: str
     clips: str
 
     @property

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vc_kokoro import packaged, phonemes, stock, weights
+from vc_kokoro import options, packaged, phonemes, stock, weights
 from vc_kokoro.align import Aligner, Spoken
 
 
@@ -25,7 +25,7 @@ def test_phonemes_are_found_where_they_were_said(monkeypatch: pytest.MonkeyPatch
     if not (packaged.folder() / "voices").is_dir():
         pytest.skip("the stock voices are not installed: make setup")
     torch.manual_seed(0)  # of the noise in what is said
-    base = weights.load(packaged.NAME)
+    base = weights.load(options.PACKAGED)
     said = phonemes.of(SENTENCE, "en")
     text = base.network.encode(said)
     style = weights.style_of(base.voices("en")["bm_george"], text.ids)
@@ -35,8 +35,7 @@ def test_phonemes_are_found_where_they_were_said(monkeypatch: pytest.MonkeyPatch
     lead, tail = (600 * int(prosody.frames[end]) for end in (0, -1))
     f0 = float(prosody.f0[prosody.f0 > 60].median())
     near = [base.voices("en")[name] for name in ("am_michael", "bm_lewis")]
-    known = [spoken(base, voice) for voice in near]
-    aligner = Aligner(base.network, torch.stack(near).mean(0), known)
+    aligner = Aligner(base.network, [spoken(base, voice) for voice in near])
     found = aligner.align(said, sound[lead:-tail])
 
     ours, theirs = (

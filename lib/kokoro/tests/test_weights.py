@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from vc_core.errors import InputError
-from vc_kokoro import packaged, phonemes, weights
+from vc_kokoro import options, packaged, phonemes, weights
 
 SENTENCE = "The quick brown fox jumps over the lazy dog near the river."
 REAL = pytest.mark.usefixtures("real_cache")
@@ -29,7 +29,7 @@ def test_it_speaks_as_the_onnx_file_does_that_it_was_made_from() -> None:
     import onnx
     import onnxruntime
 
-    base = weights.load(packaged.NAME)
+    base = weights.load(options.PACKAGED)
     voice = base.voices("en")["am_michael"]
     text = base.network.encode(phonemes.of(SENTENCE, "en"))
     style = weights.style_of(voice, text.ids)

@@ -55,12 +55,16 @@ class Spoken:
 
 
 class Aligner:
-    """Aligns clips with their phonemes, in a voice [510, 256] of the speaker's pitch."""
+    """Aligns clips with their phonemes."""
 
-    def __init__(self, network: Kokoro, voice: Tensor, known: Sequence[Spoken]) -> None:
-        """``known`` is speech of Kokoro that the map from features to cepstra is learnt from."""
+    def __init__(self, network: Kokoro, known: Sequence[Spoken]) -> None:
+        """``known`` is Kokoro's speech in voices of the speaker's pitch.
+
+        The map from features to cepstra is learnt from it, and clips are compared with the mean
+        of its voices.
+        """
         self._network = network
-        self._voice = voice
+        self._voice = torch.stack([one.voice for one in known]).mean(0)
         inputs, outputs = [], []
         for one in known:
             given = self._features(one.text, one.prosody, one.voice)

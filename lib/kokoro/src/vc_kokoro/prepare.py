@@ -44,11 +44,7 @@ def write_aligned(
     language = _language(kept)
     phonemes.check(language)
     median = _median_f0(kept)
-    aligner = Aligner(
-        base.network,
-        stock.of_pitch(base, language, median),
-        stock.known(base, language, median),
-    )
+    aligner = Aligner(base.network, stock.known(base, language, median))
 
     def aligned(clip: DatasetClip) -> Clip:
         said = phonemes.of(clip.text, language)

@@ -80,12 +80,6 @@ def _spoken(base: Base, language: str, voices: dict[str, Tensor]) -> dict[str, S
         return dict(zip(voices, bar, strict=True))
 
 
-def of_pitch(base: Base, language: str, f0: float) -> Tensor:
-    """The mean [510, 256] of the stock voices whose pitch is near a median F0 in Hz."""
-    voices = base.voices(language)
-    return torch.stack([voices[name] for name in _near(base, language, f0)]).mean(0)
-
-
 def mixture(
     base: Base, language: str, f0: float, encoder: speakers.SpeakerEncoder, target: speakers.Vector
 ) -> tuple[dict[str, float], Tensor]:

@@ -18,7 +18,7 @@ from vc_core.errors import InputError
 from vc_core.speaking import Variant
 from vc_kokoro import adapter, phonemes, stock, weights
 from vc_kokoro.align import Aligned, Aligner
-from vc_kokoro.network import HOP, Kokoro
+from vc_kokoro.network import HOP, Kokoro, Prosody, Text
 from vc_kokoro.options import KokoroSpeaking
 from vc_kokoro.threads import at_once
 from vc_kokoro.weights import Base, style_of
@@ -44,7 +44,6 @@ class KokoroVoice:
         self._voice = voice.to(network.device)
         self._language = language
         self._how = how
-        phonemes.check(language)
 
     def speak(self, texts: Sequence[str], seeds: Sequence[int]) -> list[Said]:
         """Say every text, on a CPU as many at once as it has cores."""
@@ -72,24 +71,32 @@ class KokoroVoice:
     @torch.no_grad()
     def _part(self, said: str, seed: int) -> Samples:
         text = self._network.encode(said)
-        style = style_of(self._voice, text.ids)
-        noise = torch.Generator(self._network.device).manual_seed(seed)
         # Bfloat16 would tell F0 in steps of a hertz or two.
+        style = style_of(self._voice, text.ids)
         prosody = self._network.prosody(text, style, self._how.speed)
-        with fast(self.device):
-            made = self._network.sound(text, prosody, style, noise)
-        samples: Samples = made.float().cpu().numpy()
-        return samples
+        return sounded(self._network, self._voice, text, prosody, seed)
+
+
+@torch.no_grad()
+def sounded(network: Kokoro, voice: Tensor, text: Text, prosody: Prosody, seed: int) -> Samples:
+    """A text said in a way, in a voice [510, 256] on the network's device."""
+    noise = torch.Generator(network.device).manual_seed(seed)
+    with fast(network.device.type):
+        made = network.sound(text, prosody, style_of(voice, text.ids), noise)
+    samples: Samples = made.float().cpu().numpy()
+    return samples
 
 
 def fast(device: str) -> torch.autocast:
     """Arithmetic in bfloat16 where the device multiplies that faster."""
-    can = (
-        pretrained.fast_bfloat16()
-        if device == "cpu"
-        else torch.cuda.is_bf16_supported(including_emulation=False)
-    )
-    return torch.autocast(device, torch.bfloat16, enabled=can)
+    return torch.autocast(device, torch.bfloat16, enabled=has_fast_bfloat16(device))
+
+
+def has_fast_bfloat16(device: str) -> bool:
+    """Whether a device, of cpu or cuda, multiplies bfloat16 faster than float32."""
+    if device == "cpu":
+        return pretrained.fast_bfloat16()
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def without_tail(samples: Samples, part: str) -> Samples:
@@ -167,20 +174,14 @@ def copies(request: Request, clips: Sequence[DatasetClip]) -> list[Samples]:
     base = weights.load(request.base_model, devices.choose(request.device))
     network, folder, language = base.network, Path(request.adapter), request.language
     f0 = adapter.record(folder)["f0"]
-    aligner = Aligner(network, stock.of_pitch(base, language, f0), stock.known(base, language, f0))
+    aligner = Aligner(network, stock.known(base, language, f0))
     said = [phonemes.of(clip.text, language) for clip in clips]
     found = [aligner.align(sounds, clip.samples) for sounds, clip in zip(said, clips, strict=True)]
-    voice = adapter.load(base, folder, whole=True)
+    voice = adapter.load(base, folder, whole=True).to(network.device)
 
-    @torch.no_grad()
     def again(sounds: str, known: Aligned) -> Samples:
-        text = network.encode(sounds)
-        style = style_of(voice, text.ids).to(network.device)
-        noise = torch.Generator(network.device).manual_seed(request.speaking.seed)
-        with fast(network.device.type):
-            made = network.sound(text, known.prosody.to(network.device), style, noise)
-        samples: Samples = made.float().cpu().numpy()
-        return samples
+        prosody = known.prosody.to(network.device)
+        return sounded(network, voice, network.encode(sounds), prosody, request.speaking.seed)
 
     with ThreadPoolExecutor(at_once(network.device.type)) as pool:
         return list(pool.map(again, said, found))

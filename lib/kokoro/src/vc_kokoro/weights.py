@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vc_core import files, models
 from vc_core.errors import InputError
-from vc_kokoro import packaged
+from vc_kokoro import options, packaged
 from vc_kokoro.network import Kokoro
 from vc_kokoro.threads import settle
 from vc_speech import pretrained
@@ -53,7 +53,7 @@ class Base:
         if not found:
             raise InputError(
                 f"base model {self.name!r}: no stock voices for {language!r} in "
-                f"{self.folder / 'voices'}; for {packaged.NAME} run: make setup"
+                f"{self.folder / 'voices'}; for {options.PACKAGED} run: make setup"
             )
         width = 2 * self.network.style_width
         return {name: read_voice(path, width) for name, path in found.items()}
@@ -61,7 +61,7 @@ class Base:
 
 def place(name: str) -> Path:
     """The folder of a base model; raises InputError, or TryAgainError for an unreachable Hub."""
-    if name == packaged.NAME:
+    if name == options.PACKAGED:
         return packaged.folder()
     folder = Path(models.resolve(name)).expanduser()
     if folder.is_dir():

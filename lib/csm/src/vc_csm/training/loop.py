@@ -92,7 +92,9 @@ def train(run: Run) -> None:
     bad, stopped, ended = 0, False, False
 
     for indices in drawn_steps:
-        finished = progress.step >= settings.max_steps or worn(settings, progress)
+        finished = progress.step >= settings.max_steps or choice.worn(
+            settings.patience, progress.rows
+        )
         stopped, ended = run.group.any(run.stop.asked, finished)
         if stopped or ended:
             break
@@ -268,19 +270,6 @@ def mean_losses(
         frames += len(batch.codes)
         codebooks = batch.codes.shape[1]
     return sums[0] / frames, sums[1] / (frames * (codebooks - 1))
-
-
-def worn(settings: Settings, progress: CsmProgress) -> bool:
-    """Whether validations, the last one just now, have brought nothing better for too long."""
-    if not settings.patience or not progress.rows or "val_loss" not in progress.rows[-1]:
-        return False
-    if choice.stale(progress.validations) < settings.patience:
-        return False
-    logger.info(
-        "step %d: nothing better in %d validations; stopping early",
-        *(progress.step, settings.patience),
-    )
-    return True
 
 
 def take_best(run: Run) -> None:

@@ -84,7 +84,8 @@ def train(run: Run) -> None:
         judge(run, {"step": 0, "seconds": 0.0})
     bad = 0
     while progress.step < settings.max_steps:
-        stopped, ended = run.group.any(run.stop.asked, worn(run))
+        worn = choice.worn(settings.patience, progress.rows)
+        stopped, ended = run.group.any(run.stop.asked, worn)
         if stopped:
             raise TryAgainError(stop(run))
         if ended:
@@ -105,20 +106,6 @@ def train(run: Run) -> None:
     bar.close()
     if run.group.first:  # the others have no validations to choose by, and are done
         take_best(run)
-
-
-def worn(run: Run) -> bool:
-    """Whether validations, the last one just now, have brought nothing better for too long."""
-    settings, rows = run.settings, run.progress.rows
-    if not settings.patience or not rows or "val_loss" not in rows[-1]:
-        return False
-    if choice.stale(run.progress.validations) < settings.patience:
-        return False
-    logger.info(
-        "step %d: nothing better in %d validations; stopping early",
-        *(run.progress.step, settings.patience),
-    )
-    return True
 
 
 def step(run: Run) -> Row:

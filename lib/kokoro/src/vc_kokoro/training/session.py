@@ -21,9 +21,9 @@ from vc_kokoro.training import card, checks, crops, loop, prosody
 from vc_kokoro.training.fitted import Fitted
 from vc_kokoro.training.loop import Run
 from vc_kokoro.training.settings import Settings
-from vc_kokoro.voice import KokoroVoice
+from vc_kokoro.voice import KokoroVoice, has_fast_bfloat16
 from vc_kokoro.weights import Base
-from vc_speech import encoders, pretrained, speakers
+from vc_speech import encoders, speakers
 from vc_speech.training import checkpoint, choice, parallel
 from vc_speech.training.checkpoint import Progress
 from vc_speech.training.listening import TARGET_CLIPS, Listener, Say
@@ -111,12 +111,7 @@ def settings_of(
     """The run's settings, with nothing left on ``auto`` and epochs counted in steps."""
     given = training.model_dump()
     if training.precision == "auto":
-        fast = (
-            pretrained.fast_bfloat16()
-            if device == "cpu"
-            else torch.cuda.is_bf16_supported(including_emulation=False)
-        )
-        given["precision"] = "bf16" if fast else "fp32"
+        given["precision"] = "bf16" if has_fast_bfloat16(device) else "fp32"
     if training.epochs:
         a_step = training.batch_size * training.gradient_accumulation
         given["max_steps"] = max(1, round(training.epochs * clips / a_step))

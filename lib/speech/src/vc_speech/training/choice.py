@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from vc_core import log
 from vc_speech.training.rows import Row
+
+logger = log.get("train")
 
 # How much worse than the best of the run a checkpoint may be understood, and stop by itself.
 WER_SLACK = 0.05
@@ -46,3 +49,18 @@ def stale(validations: Sequence[Row]) -> int:
         if lower or ("similarity" in row and chosen(validations[: index + 1]) is row):
             last = index
     return max(0, len(validations) - 1 - last)
+
+
+def worn(patience: int, rows: Sequence[Row]) -> bool:
+    """Whether validations, the last one just now, have brought nothing better for too long.
+
+    ``rows`` are all rows of the run, ``patience`` the validations to wait for; 0: for ever.
+    """
+    if not patience or not rows or "val_loss" not in rows[-1]:
+        return False
+    if stale([row for row in rows if "val_loss" in row]) < patience:
+        return False
+    logger.info(
+        "step %d: nothing better in %d validations; stopping early", rows[-1]["step"], patience
+    )
+    return True
